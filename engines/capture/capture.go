@@ -132,6 +132,15 @@ func (c *Capture) Reset() {
 	c.progress.Store(0)
 }
 
+// UserStamps makes the program's own clock the source of all arrivals, as is
+// due when one of them lacks a kernel stamp: a capture has one source.
+func (c *Capture) UserStamps() {
+	c.Stamp = User
+	for i := range c.Chunks {
+		c.Chunks[i].Arrival = c.Chunks[i].Seen
+	}
+}
+
 // Rebase moves all times that are set to the clock that reads 0 at epoch.
 func (c *Capture) Rebase(epoch time.Duration) {
 	for _, t := range []*time.Duration{&c.Intended, &c.Send, &c.Head.Arrival, &c.Trailer.Arrival} {

@@ -1,0 +1,187 @@
+package capture_test
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"enginebench/engines/capture"
+)
+
+func TestCommitMarksWhatWasReadIntoRoom(t *testing.T) {
+	c := capture.New(1, 64, 4)[0]
+	copy(c.Room(), "hello")
+	c.Commit(5, 10, 12)
+	copy(c.Room(), "world!")
+	c.Commit(6, 20, 21)
+	require.Equal(t, "hello", string(c.Chunk(0)))
+	require.Equal(t, "world!", string(c.Chunk(1)))
+	require.Equal(t, []capture.Chunk{{Arrival: 10, Seen: 12, End: 5}, {Arrival: 20, Seen: 21, End: 11}}, c.Chunks)
+}
+
+func TestCapturesOfOneBlockDoNotTouchEachOther(t *testing.T) {
+	captures := capture.New(2, 8, 1)
+	for range 10 { // far beyond the 8 bytes and 1 chunk that were asked for
+		captures[0].Append(make([]byte, 1000), 1, 1)
+		captures[1].Append([]byte("b"), 1, 1)
+	}
+	require.Equal(t, "bbbbbbbbbb", string(captures[1].Data))
+	require.Equal(t, make([]byte, 10000), captures[0].Data)
+}
+
+func TestResetKeepsTheMemoryAndNothingElse(t *testing.T) {
+	c := capture.New(1, 100, 10)[0]
+	c.Append([]byte("x"), 1, 1)
+	c.Send, c.Err, c.Stamp = 5, io.EOF, capture.Kernel
+	c.Progressed(7)
+	before := cap(c.Data)
+	c.Reset()
+	require.Empty(t, c.Data)
+	require.Empty(t, c.Chunks)
+	require.Zero(t, c.Send)
+	require.Zero(t, c.Progress())
+	require.NoError(t, c.Err)
+	require.Equal(t, capture.User, c.Stamp)
+	require.Equal(t, before, cap(c.Data))
+}
+
+func TestRebaseMovesOnlyTimesThatAreSet(t *testing.T) {
+	c := capture.New(1, 100, 10)[0]
+	c.Send = 1100
+	c.Append([]byte("x"), 1250, 1260)
+	c.Rebase(1000)
+	require.Equal(t, time.Duration(100), c.Send)
+	require.Zero(t, c.Intended)
+	require.Zero(t, c.Trailer.Arrival)
+	require.Equal(t, capture.Chunk{Arrival: 250, Seen: 260, End: 1}, c.Chunks[0])
+}
+
+// pair is two ends of a loopback connection.
+func pair(tb testing.TB) (client, server net.Conn) {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	defer l.Close()
+	client, err = net.Dial("tcp", l.Addr().String())
+	require.NoError(tb, err)
+	server, err = l.Accept()
+	require.NoError(tb, err)
+	tb.Cleanup(func() { client.Close(); server.Close() })
+	return client, server
+}
+
+func TestArrivalLiesBetweenTheWriteAndTheRead(t *testing.T) {
+	client, server := pair(t)
+	conn := capture.Wrap(client)
+	buf := make([]byte, 16)
+	for range 100 {
+		before := capture.Now()
+		_, err := server.Write([]byte("token"))
+		require.NoError(t, err)
+		written := capture.Now()
+		time.Sleep(100 * time.Microsecond) // the program is late on purpose; the kernel is not
+		n, err := conn.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, "token", string(buf[:n]))
+		arrival, seen := conn.Last()
+		require.LessOrEqual(t, arrival, seen)
+		require.LessOrEqual(t, seen, capture.Now())
+		if conn.Stamp() == capture.Kernel {
+			// On loopback the write itself delivers, so arrival falls into it;
+			// the microseconds allow for the two clocks being read apart.
+			require.InDelta(t, before+(written-before)/2, arrival, float64(written-before)/2+float64(50*time.Microsecond))
+		} else {
+			require.Equal(t, seen, arrival)
+		}
+	}
+}
+
+func TestKernelStampsComeFromTheFirstReadOn(t *testing.T) {
+	for range 20 { // fresh connections are the ones that miss stamps
+		client, server := pair(t)
+		conn := capture.Wrap(client)
+		if conn.Stamp() == capture.User {
+			t.Skip("this system does not stamp received data")
+		}
+		conn.Arm()
+		_, err := server.Write([]byte("x"))
+		require.NoError(t, err)
+		_, err = conn.Read(make([]byte, 1))
+		require.NoError(t, err)
+		require.Equal(t, capture.Kernel, conn.Stamp())
+	}
+}
+
+func TestSendIsTheFirstWriteSinceArm(t *testing.T) {
+	client, server := pair(t)
+	go io.Copy(io.Discard, server)
+	conn := capture.Wrap(client)
+	_, ok := conn.Sent()
+	require.False(t, ok)
+	before := capture.Now()
+	conn.Write([]byte("head"))
+	first, ok := conn.Sent()
+	require.True(t, ok)
+	require.GreaterOrEqual(t, first, before)
+	conn.Write([]byte("body"))
+	again, _ := conn.Sent()
+	require.Equal(t, first, again)
+	conn.Arm()
+	_, ok = conn.Sent()
+	require.False(t, ok)
+}
+
+func TestReadReportsTheEndAndDeadlinesAsAnyConnection(t *testing.T) {
+	client, server := pair(t)
+	conn := capture.Wrap(client)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(-time.Second)))
+	_, err := conn.Read(make([]byte, 1))
+	var timeout net.Error
+	require.ErrorAs(t, err, &timeout)
+	require.True(t, timeout.Timeout())
+	require.NoError(t, conn.SetReadDeadline(time.Time{}))
+	server.Close()
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+}
+
+func TestAChunkAllocatesNothing(t *testing.T) {
+	client, server := pair(t)
+	conn := capture.Wrap(client)
+	into := capture.New(1, 1<<20, 4096)[0]
+	event := make([]byte, 256)
+	allocs := testing.AllocsPerRun(1000, func() {
+		server.Write(event)
+		n, _ := conn.Read(into.Room())
+		arrival, seen := conn.Last()
+		into.Commit(n, arrival, seen)
+		into.Progressed(seen)
+	})
+	require.Zero(t, allocs)
+}
+
+func BenchmarkChunk(b *testing.B) {
+	for _, kind := range []string{"plain", "stamped"} {
+		b.Run(kind, func(b *testing.B) {
+			client, server := pair(b)
+			conn := net.Conn(client)
+			if kind == "stamped" {
+				conn = capture.Wrap(client)
+			}
+			into := capture.New(1, 1<<20, 1<<12)[0]
+			event := make([]byte, 256)
+			b.ReportAllocs()
+			for b.Loop() {
+				server.Write(event)
+				n, _ := conn.Read(into.Room())
+				into.Commit(n, 0, 0)
+				if len(into.Chunks) == 1<<12 {
+					into.Reset()
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package capture
+
+import (
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// Conn is a connection that knows when bytes came and went: under net/http,
+// under TLS, and under gRPC. Where it can (TCP on Linux), arrivals are the
+// kernel's receive timestamps, elsewhere the program's clock.
+//
+// Reading and writing a Conn allocates nothing. Its stamps may be asked for
+// from any goroutine.
+type Conn struct {
+	net.Conn
+	kernel *kernelReader // nil: user stamps
+
+	arrival atomic.Int64 // of the last read that brought bytes
+	seen    atomic.Int64
+	sent    atomic.Int64 // first write since Arm; 0 none
+	missed  atomic.Bool  // a read since Arm had no kernel stamp
+}
+
+// Wrap makes a Conn of c. Once a Conn is made, c must not be read any more.
+func Wrap(c net.Conn) *Conn {
+	return &Conn{Conn: c, kernel: newKernelReader(c)}
+}
+
+// Read reads from the connection and stamps what came.
+func (c *Conn) Read(p []byte) (int, error) {
+	if c.kernel != nil {
+		return c.readKernel(p)
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		now := Now()
+		c.stamp(now, now)
+	}
+	return n, err
+}
+
+func (c *Conn) stamp(arrival, seen time.Duration) {
+	c.arrival.Store(int64(arrival))
+	c.seen.Store(int64(seen))
+}
+
+// Write writes to the connection and stamps the first write since [Conn.Arm].
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.sent.Load() == 0 {
+		c.sent.Store(int64(Now()))
+	}
+	return c.Conn.Write(p)
+}
+
+// Arm begins a request: it forgets the send stamp of the one before.
+func (c *Conn) Arm() {
+	c.sent.Store(0)
+	c.missed.Store(false)
+}
+
+// Sent is when the first byte since [Conn.Arm] was handed to the kernel; ok is
+// false when none was.
+func (c *Conn) Sent() (at time.Duration, ok bool) {
+	sent := c.sent.Load()
+	return time.Duration(sent), sent != 0
+}
+
+// Last is when the last read that brought bytes had them: when the kernel had
+// its last byte and when the program saw it.
+func (c *Conn) Last() (arrival, seen time.Duration) {
+	return time.Duration(c.arrival.Load()), time.Duration(c.seen.Load())
+}
+
+// Stamp is the source of all arrivals since [Conn.Arm]: Kernel only if none
+// lacked a kernel stamp.
+func (c *Conn) Stamp() Stamp {
+	if c.kernel == nil || c.missed.Load() {
+		return User
+	}
+	return Kernel
+}

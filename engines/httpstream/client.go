@@ -1,0 +1,96 @@
+package httpstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"enginebench/engines"
+)
+
+// maxAnswer bounds what a preflight reads of one answer. A /metrics page of a
+// busy server is the largest, with some 100 KB.
+const maxAnswer = 8 << 20
+
+// Client asks the small questions of a preflight. It keeps each answer, so
+// that a recording can give it again. It is not for the hot path.
+type Client struct {
+	cfg       *Config
+	http      *http.Client
+	Exchanges []engines.Exchange
+}
+
+// NewClient makes a client; Close it.
+func (c *Config) NewClient() *Client {
+	transport := &http.Transport{
+		DisableCompression: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			outer, _, err := c.dial(ctx)
+			return outer, err
+		},
+	}
+	transport.DialTLSContext = transport.DialContext
+	if c.Proxy {
+		transport.Proxy, transport.DialContext, transport.DialTLSContext = http.ProxyFromEnvironment, nil, nil
+		transport.TLSClientConfig = c.TLS
+	}
+	return &Client{cfg: c, http: &http.Client{Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// Close ends the client's connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Get asks for a path below the base URL. The error is an *[engines.Error]; an
+// answer with a status other than 200 is one, and the body comes with it.
+func (c *Client) Get(ctx context.Context, path string) ([]byte, error) {
+	return c.do(ctx, http.MethodGet, path, nil)
+}
+
+// Post sends body, which is JSON, and is otherwise as [Client.Get].
+func (c *Client) Post(ctx context.Context, path string, body []byte) ([]byte, error) {
+	return c.do(ctx, http.MethodPost, path, body)
+}
+
+// GetJSON is [Client.Get] with the answer decoded into v.
+func (c *Client) GetJSON(ctx context.Context, path string, v any) error {
+	body, err := c.Get(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return engines.Errorf(engines.Protocol, "get %s: the answer is not the JSON that was expected: %w", c.cfg.URL(path), err)
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.cfg.URL(path).String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, engines.Errorf(engines.Rejected, "ask %s: %w", path, err)
+	}
+	req.Header = c.cfg.header()
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		failure := engines.Transport(ctx, err, false)
+		return nil, &engines.Error{Class: failure.Class, Err: fmt.Errorf("%w%s", failure.Err, hint(err))}
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, engines.Transport(ctx, err, true)
+	}
+	c.Exchanges = append(c.Exchanges, engines.Exchange{Method: method + " " + path, Status: resp.StatusCode,
+		Type: resp.Header.Get("Content-Type"), Body: answer, Asked: body})
+	if resp.StatusCode != http.StatusOK {
+		return answer, c.cfg.statusError(resp.StatusCode, resp.Header, answer)
+	}
+	return answer, nil
+}
