@@ -241,21 +241,6 @@ func (b *block) decodeLine(line []byte, v Visitor) error {
 	return nil
 }
 
-func decodeSample(line []byte, into *workload.Sample) error {
-	// The lists keep their room from an earlier line; everything else is reset.
-	*into = workload.Sample{Gaps: into.Gaps[:0], GapTokens: into.GapTokens[:0]}
-	wrapped := struct {
-		Sample *workload.Sample `json:"sample"`
-	}{into}
-	if err := json.Unmarshal(line, &wrapped); err != nil {
-		return err
-	}
-	if wrapped.Sample == nil {
-		return errors.New("it is null")
-	}
-	return nil
-}
-
 // visit hands the decoded lines on, in their order.
 func (b *block) visit(v Visitor) error {
 	record, sample := 0, 0
