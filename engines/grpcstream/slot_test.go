@@ -354,7 +354,7 @@ func TestSendClassesWhatBreaks(t *testing.T) {
 			answer: func(_ net.Conn, f *http2.Framer, stream uint32) {
 				begin(f, stream)
 				f.WriteGoAway(stream, http2.ErrCodeNo, []byte("max_age"))
-			}, class: engines.Reset, text: `NO_ERROR "max_age"`, chunks: 1,
+			}, class: engines.Reset, text: `debug data: "max_age"`, chunks: 1,
 		},
 		"not gRPC": {
 			answer: func(_ net.Conn, f *http2.Framer, stream uint32) {
