@@ -106,7 +106,14 @@ type Info struct {
 	PerEvent       bool     // tokens of each event are known
 	Warnings       []string // doubts, always shown
 	Exchanges      []Exchange
+
+	// Preflight is what the one-token requests of Describe brought back, by
+	// RequestID.Index under [PreflightCell]: a recording answers them again.
+	Preflight []*capture.Capture `json:"-"`
 }
+
+// PreflightCell is the cell in the ids of the requests that Describe sends.
+const PreflightCell = "preflight"
 
 // Exchange is one question of Describe and its answer, kept so that a
 // recording can answer it again.
@@ -136,5 +143,6 @@ type Reply struct {
 	IDs          []int32       // output token ids, where the engine sends them
 	Text         string        // output text, where the engine sends it
 	ServerTTFT   time.Duration // the engine's own time to first token for this request; 0 not given
+	Warnings     []string      // doubts about a reply that is good: two counts that differ
 	Err          *Error        // nil: the reply is whole and good
 }

@@ -8,6 +8,16 @@ type Metric struct {
 	Text   string // its definition, in one sentence
 }
 
+// Lookup finds a metric by its unit.
+func Lookup(unit string) (Metric, bool) {
+	for _, m := range Metrics {
+		if m.Unit == unit {
+			return m, true
+		}
+	}
+	return Metric{}, false
+}
+
 // Metrics is every unit, in the order of a benchmark line, with its
 // definition. Reports, gates and exports read definitions and directions here.
 var Metrics = []Metric{
@@ -27,4 +37,11 @@ var Metrics = []Metric{
 	{Unit: "req/s", Better: +1, Text: "successful requests / the span of tokens/s"},
 	{Unit: "ok-%", Better: +1, Text: "successful requests / requests sent, in percent"},
 	{Unit: "client-p99-us", Better: -1, Text: "99th percentile of (when the program saw a chunk - when the kernel had it): the client's own delay"},
+	{Unit: "connect-ms", Better: -1, All: true, Text: "mean over requests whose connection was dialled within them: what the dial took"},
+	{Unit: "head-ms", Better: -1, All: true, Text: "mean over requests of arrival of the reply's head - send"},
+	{Unit: "first-chunk-ms", Better: -1, All: true, Text: "mean over requests of arrival of the first chunk - send"},
+	{Unit: "dispatch-lag-p99-us", Better: -1, All: true, Text: "99th percentile of send - intended send: what the client itself took to send"},
+	{Unit: "coalesced-%", Better: -1, All: true, Text: "token events that shared a read with an earlier one / token events, in percent"},
+	{Unit: "client-cpu-us/chunk", Better: -1, All: true, Text: "user and system time of the client in the window / chunks"},
+	{Unit: "gc-cycles", Better: -1, All: true, Text: "garbage collections of the client that fell into the window"},
 }

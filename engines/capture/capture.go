@@ -84,7 +84,7 @@ func (c *Capture) Chunk(i int) []byte {
 
 // minRoom is the least space offered to a read: the size of the buffer that
 // net/http reads through, so that one read never needs two.
-const minRoom = 4 << 10
+const minRoom = 8 << 10
 
 // Room returns free space of Data, to read a chunk into. It allocates only
 // when the capacity given by [New] or an earlier use is used up.

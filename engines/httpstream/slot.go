@@ -162,7 +162,10 @@ func (c *Config) NewSlot(ctx context.Context) (*Slot, error) {
 		// A whole request in one write: two would meet Nagle's algorithm and
 		// a delayed acknowledgement. Most prompts fit.
 		WriteBufferSize: 16 << 10,
-		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1 only
+		// More than the 4 KiB blocks in which proxies hand on streams, so that
+		// a block and its frame are one read and are seen to be a block.
+		ReadBufferSize: 8 << 10,
+		TLSNextProto:   map[string]func(string, *tls.Conn) http.RoundTripper{}, // HTTP/1.1 only
 	}
 	if c.Proxy {
 		s.transport.Proxy = http.ProxyFromEnvironment

@@ -14,21 +14,27 @@ import (
 // statusError says why a server refused, in its own words where they can be
 // found.
 func (c *Config) statusError(status int, header http.Header, body []byte) *engines.Error {
-	class, advice := engines.EngineError, ""
+	class, advice := StatusClass(status), ""
 	switch {
-	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
-		class = engines.Throttled
-		if after := header.Get("Retry-After"); after != "" {
-			advice = "; it asks to retry after " + after + " s"
-		}
+	case class == engines.Throttled && header.Get("Retry-After") != "":
+		advice = "; it asks to retry after " + header.Get("Retry-After") + " s"
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		class, advice = engines.Rejected, "; set "+c.KeyName+" or OPENAI_API_KEY in the environment"
+		advice = "; set " + c.KeyName + " or OPENAI_API_KEY in the environment"
 	case status >= 300 && status < 400:
-		class, advice = engines.Rejected, "; redirects are not followed, use the address "+header.Get("Location")
-	case status < 500:
-		class = engines.Rejected
+		advice = "; redirects are not followed, use the address " + header.Get("Location")
 	}
 	return engines.Errorf(class, "%s answered %d %s: %s%s", c.Base.Host, status, http.StatusText(status), ErrorText(body), advice)
+}
+
+// StatusClass is the class of a reply with an HTTP status other than 200.
+func StatusClass(status int) engines.Class {
+	switch {
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+		return engines.Throttled
+	case status < 500:
+		return engines.Rejected
+	}
+	return engines.EngineError
 }
 
 // maxErrorText bounds what of a server's words goes into one line.

@@ -1,0 +1,161 @@
+package workload
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"enginebench/engines"
+	"enginebench/engines/capture"
+)
+
+// Outcome is what one run came to, decoded.
+type Outcome struct {
+	Plan    *Plan
+	Start   time.Time
+	Samples []Sample        // of the requests that were sent, in order of the plan
+	Delays  []time.Duration // of the client, chunk by chunk, sorted; nil without kernel stamps
+	Chunks  int
+	Reads   Reads // how the bytes came, for the audits
+	Witness Witness
+	Stopped error // why the run was given up; nil: it ran to its end
+}
+
+// Decode turns a run's captures into samples. It uses all cores, since the
+// window has closed.
+func Decode(run *Run, engine string, d engines.Decoder, info engines.Info) Outcome {
+	out := Outcome{Plan: run.Plan, Start: run.Start, Witness: run.Witness, Stopped: run.Stopped}
+	samples := make([]Sample, len(run.Captures))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := int(next.Add(1) - 1); i < len(samples); i = int(next.Add(1) - 1) {
+				if run.Sent[i] {
+					samples[i] = NewSample(run.Plan, i, run.Captures[i], d.Decode(run.Captures[i]), info)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range samples {
+		if run.Sent[i] {
+			samples[i].Engine = engine
+			out.Samples = append(out.Samples, samples[i])
+			out.observe(run.Captures[i])
+		}
+	}
+	slices.Sort(out.Delays)
+	return out
+}
+
+// observe takes from a capture what no sample holds.
+func (o *Outcome) observe(c *capture.Capture) {
+	o.Chunks += len(c.Chunks)
+	o.Reads.add(c)
+	if c.Stamp != capture.Kernel {
+		return
+	}
+	for _, chunk := range c.Chunks {
+		o.Delays = append(o.Delays, chunk.Seen-chunk.Arrival)
+	}
+}
+
+// NewSample makes the sample of request i of a plan from its capture and its
+// decoded reply.
+func NewSample(p *Plan, i int, c *capture.Capture, reply engines.Reply, info engines.Info) Sample {
+	planned := p.Requests[i]
+	s := Sample{
+		Cell: p.Cell, Index: i, Measured: planned.Measured, Prompt: planned.Prompt,
+		Intended: c.Intended, Origin: c.Send, Send: c.Send, Connect: c.Connect,
+		Head: c.Head.Arrival, End: c.Trailer.Arrival, Stamp: c.Stamp.String(),
+		Wanted: planned.Request.OutputTokens, Forced: info.ForcesOutput,
+		EnginePromptLen: reply.PromptTokens, ServerTTFT: reply.ServerTTFT, Finish: reply.Finish,
+	}
+	if p.Load.Open() {
+		s.Origin = c.Intended
+	}
+	if info.TakesTokens {
+		s.PromptLen = len(planned.Request.Tokens)
+	}
+	if reply.CachedTokens >= 0 {
+		s.CachedLen = &reply.CachedTokens
+	}
+	if len(c.Chunks) > 0 {
+		s.FirstChunk = c.Chunks[0].Arrival
+	}
+	for _, chunk := range c.Chunks {
+		s.ClientDelayMax = max(s.ClientDelayMax, chunk.Seen-chunk.Arrival)
+	}
+	s.takeEvents(reply.Events)
+	s.settle(reply)
+	return s
+}
+
+func (s *Sample) takeEvents(events []engines.Event) {
+	if s.Events = len(events); s.Events == 0 {
+		return
+	}
+	s.FirstToken, s.LastToken = events[0].Arrival, events[len(events)-1].Arrival
+	s.FirstEvent = events[0].Tokens
+	for _, e := range events {
+		if e.Chunk == events[0].Chunk {
+			s.FirstRead++
+		}
+	}
+	s.Gaps = make([]time.Duration, 0, len(events)-1)
+	s.GapTokens = make([]int, 0, len(events)-1)
+	for i := 1; i < len(events); i++ {
+		s.Gaps = append(s.Gaps, events[i].Arrival-events[i-1].Arrival)
+		s.GapTokens = append(s.GapTokens, events[i].Tokens)
+		if events[i].Chunk == events[i-1].Chunk {
+			s.Coalesced++
+		}
+	}
+}
+
+// settle decides how the request ended.
+func (s *Sample) settle(reply engines.Reply) {
+	if reply.Counted != "" {
+		tokens := reply.Tokens
+		s.Tokens, s.Counted = &tokens, reply.Counted
+	}
+	failure := reply.Err
+	if failure == nil && s.Forced && s.Tokens != nil && *s.Tokens != s.Wanted {
+		failure = engines.Errorf(engines.WrongCount, "%d output tokens were forced and the engine counted %d", s.Wanted, *s.Tokens)
+	}
+	switch {
+	case failure == nil:
+		s.Status, s.OutputHash = OK, outputHash(reply)
+	case failure.Class == engines.Cancelled:
+		s.Status, s.Class, s.Error = Cancelled, failure.Class, failure.Err.Error()
+	default:
+		s.Status, s.Class, s.Error = Failed, failure.Class, failure.Err.Error()
+	}
+}
+
+// outputHash tells whether two engines, or two versions of one, said the same:
+// by their output ids, and where those are not sent by the text.
+func outputHash(reply engines.Reply) string {
+	if len(reply.IDs) > 0 {
+		buf := make([]byte, 0, 4*len(reply.IDs))
+		for _, id := range reply.IDs {
+			buf = binary.LittleEndian.AppendUint32(buf, uint32(id))
+		}
+		return "ids:" + shortHash(buf)
+	}
+	if reply.Text != "" {
+		return "text:" + shortHash([]byte(reply.Text))
+	}
+	return ""
+}
+
+func shortHash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package workload
+
+import "time"
+
+func preciseSleep() func(time.Duration) { return time.Sleep }
