@@ -20,6 +20,8 @@ func (c *Config) statusError(status int, header http.Header, body []byte) *engin
 		advice = "; it asks to retry after " + header.Get("Retry-After") + " s"
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		advice = "; set " + c.KeyName + " or OPENAI_API_KEY in the environment"
+	case status == http.StatusBadRequest && bytes.Contains(body, []byte("HTTPS")):
+		advice = "; it speaks TLS: use https://" // as net/http and nginx say it
 	case status >= 300 && status < 400:
 		advice = "; redirects are not followed, use the address " + header.Get("Location")
 	}
@@ -81,6 +83,10 @@ func ErrorText(body []byte) string {
 func hint(err error) string {
 	var record tls.RecordHeaderError
 	switch text := err.Error(); {
+	case strings.HasSuffix(text, ")") && strings.Contains(text, "(it "):
+		return "" // it has one from the dial
+	case strings.Contains(text, "certificate signed by unknown authority"):
+		return " (if it is to be trusted, name its certificate with -ca=FILE)"
 	case errors.As(err, &record) && bytes.HasPrefix(record.RecordHeader[:], []byte("HTTP")),
 		strings.Contains(text, "server gave HTTP response to HTTPS client"):
 		return " (it speaks plain HTTP: use http://)"
