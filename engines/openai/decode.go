@@ -76,7 +76,7 @@ func (s *stream) read(c *capture.Capture) {
 	defer func() { s.reply.Text = s.text.String() }()
 	for ev, err := range sse.Events(c) {
 		if err != nil {
-			s.reply.Err = err.(*engines.Error)
+			s.reply.Err = err
 			return
 		}
 		s.seen++

@@ -37,6 +37,13 @@ type fake struct {
 	posts []map[string]any
 }
 
+// seen is what was asked so far.
+func (f *fake) seen() (asked []*http.Request, posts []map[string]any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.asked), slices.Clone(f.posts)
+}
+
 const oneModel = `{"object":"list","data":[{"id":"m","object":"model","owned_by":"vllm","max_model_len":4096}]}`
 
 func (f *fake) start(t *testing.T) string {
@@ -48,7 +55,7 @@ func (f *fake) start(t *testing.T) string {
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.asked = append(f.asked, r)
+	f.asked = append(f.asked, r.Clone(context.Background()))
 	path, inside := strings.CutPrefix(r.URL.Path, f.prefix)
 	page, known := f.pages[path]
 	switch {
@@ -186,7 +193,8 @@ func TestDescribeVLLM(t *testing.T) {
 	require.Contains(t, body, `"prompt":[1,2],"max_tokens":5`)
 	require.Contains(t, body, `"cache_salt":"s"`)
 	require.NotContains(t, body, "continuous_usage_stats")
-	require.Equal(t, 1.0, f.posts[0]["max_tokens"], "the preflight asks for one token")
+	_, posts := f.seen()
+	require.Equal(t, 1.0, posts[0]["max_tokens"], "the preflight asks for one token")
 }
 
 func TestDescribeChat(t *testing.T) {
@@ -286,6 +294,9 @@ func TestTheSourceOfCountsIsFoundOut(t *testing.T) {
 		}, "usage", true, `"stream_options":{"include_usage":true,"continuous_usage_stats":true}`, ""},
 		{"usage at the end", usageAtEnd, "usage", false, `"stream_options":{"include_usage":true}`, "how many tokens an event carries"},
 		{"usage on the finish event, which for one token looks like a running count", onFinish, "usage", false, `"stream_options":{"include_usage":true}`, "how many tokens an event carries"},
+		{"usage on the only event there is", func(_ map[string]any, n int) string {
+			return data(`{"choices":[{"text":"abcd","finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":` + fmt.Sprint(n) + `}}`)
+		}, "usage", false, `"stream_options":{"include_usage":true}`, "how many tokens an event carries"},
 		{"nothing", onlyText, "", false, `"stream_options":{"include_usage":true}`, "gives no token counts"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -403,12 +414,13 @@ func TestACredentialGoesNowhereButTheAuthorizationHeader(t *testing.T) {
 	info, err := e.Describe(context.Background())
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%+v", info), key)
-	for _, r := range f.asked {
+	asked, posts := f.seen()
+	for _, r := range asked {
 		require.Equal(t, "Bearer "+key, r.Header.Get("Authorization"))
 		r.Header.Del("Authorization")
 		require.NotContains(t, fmt.Sprint(r.Header, r.URL), key)
 	}
-	for _, body := range f.posts {
+	for _, body := range posts {
 		require.NotContains(t, fmt.Sprint(body), key)
 	}
 }
@@ -461,6 +473,16 @@ func TestPreflightFailuresAreOneClearLine(t *testing.T) {
 	}
 }
 
+func TestAKeyThatIsRefusedIsNotTriedAgain(t *testing.T) {
+	for _, status := range []int{401, 403} {
+		f := &fake{models: oneModel, status: status, refuse: func(map[string]any) string { return "no" }}
+		_, err := open(t, f.start(t), "").Describe(context.Background())
+		require.Error(t, err)
+		_, posts := f.seen()
+		require.Len(t, posts, 1)
+	}
+}
+
 func grpcServer(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -482,7 +504,8 @@ func TestAServerBehindTLSIsMeasuredOverHTTP1(t *testing.T) {
 	info, err := e.Describe(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, "m", info.Model)
-	for _, r := range f.asked {
+	asked, _ := f.seen()
+	for _, r := range asked {
 		require.Equal(t, "HTTP/1.1", r.Proto)
 	}
 }
@@ -529,6 +552,7 @@ func TestNewRefusesWhatItDoesNotKnow(t *testing.T) {
 		"?prompt=ids":              "unknown prompt=ids; known are auto, tokens, text",
 		"?force=maybe":             "unknown force=maybe",
 		"?api=chat&prompt=tokens":  "chat messages are text",
+		"?proxy=http://p":          "unknown proxy=http://p; known is environment",
 		"?extra={":                 "want a JSON object",
 		`?extra={"max_tokens":1}`:  "max_tokens is set by the request itself",
 		`?extra=[1]`:               "want a JSON object",

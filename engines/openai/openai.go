@@ -23,13 +23,13 @@ import (
 
 // Options are the options of the dialect, as a URL's query gives them, each
 // with a line of help.
-var Options = []struct{ Name, Help string }{
-	{"model", "the model to measure, where the server has several"},
-	{"api", "completions (default) or chat"},
-	{"prompt", "tokens, text, or auto (default): token ids where the server takes them"},
-	{"force", "yes, no, or auto (default): whether the server can be made to give exactly as many tokens as asked for"},
-	{"extra", "a JSON object of more body fields"},
-	{"proxy", "environment: go through the proxy that the environment names"},
+var Options = []httpstream.Option{
+	{Name: "model", Help: "the model to measure, where the server has several"},
+	{Name: "api", Help: "completions (default) or chat"},
+	{Name: "prompt", Help: "tokens, text, or auto (default): token ids where the server takes them"},
+	{Name: "force", Help: "yes, no, or auto (default): whether the server can be made to give exactly as many tokens as asked for"},
+	{Name: "extra", Help: "a JSON object of more body fields"},
+	httpstream.Proxy,
 }
 
 // Engine is a model behind an OpenAI-compatible server.
@@ -52,7 +52,7 @@ var (
 // New reads the spec of an http or https engine. It does not talk to the
 // server. The error names an option that is unknown or has an unknown value.
 func New(spec engines.Spec) (engines.Engine, error) {
-	if err := knownOptions(spec); err != nil {
+	if err := httpstream.CheckOptions(spec, "an OpenAI-compatible engine", Options); err != nil {
 		return nil, err
 	}
 	e := &Engine{model: spec.Options.Get("model")}
@@ -98,19 +98,6 @@ func New(spec engines.Spec) (engines.Engine, error) {
 		e.shape.drop = forcing
 	}
 	return e, nil
-}
-
-func knownOptions(spec engines.Spec) error {
-	var known []string
-	for _, o := range Options {
-		known = append(known, o.Name)
-	}
-	for name := range spec.Options {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("open engine %s: unknown option %q; an OpenAI-compatible engine takes %s", spec.Name, name, strings.Join(known, ", "))
-		}
-	}
-	return nil
 }
 
 // withoutV1 is a base URL that may have been given with the interface's own

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"enginebench/engines"
-	"enginebench/engines/capture"
 )
 
 // preflight finds the shape that a server takes, by requests of one token that
@@ -209,26 +208,16 @@ func (p *preflight) reads(ctx context.Context, s shape, name string) bool {
 	return err != nil && p.refused(err)
 }
 
-// try sends one request for n tokens. A reply without a token is no failure
-// here: the model may have ended at once.
+// try sends one request for n tokens and keeps the exchange.
 func (p *preflight) try(ctx context.Context, s shape, n int) (engines.Reply, error) {
 	body, err := s.encode(engines.Request{Tokens: preflightTokens, Text: preflightText, OutputTokens: n, Salt: "preflight"})
 	if err != nil {
 		return engines.Reply{}, err
 	}
-	c := capture.New(1, 64<<10, 64)[0]
-	sent := p.slot.Send(ctx, engines.Message{ID: p.id.String(), Body: body}, c)
+	reply, exchange, err := p.engine.cfg.Ask(ctx, p.slot, p.engine, engines.Message{ID: p.id.String(), Body: body})
 	p.id.Index++
-	if p.status = c.Head.Status; p.status != 0 {
-		p.exchanges = append(p.exchanges, engines.Exchange{Method: "POST " + p.engine.cfg.Path, Status: p.status,
-			Type: http.Header(c.Head.Header).Get("Content-Type"), Body: c.Data, Asked: body})
+	if p.status = exchange.Status; p.status != 0 {
+		p.exchanges = append(p.exchanges, exchange)
 	}
-	reply := p.engine.Decode(c)
-	switch {
-	case sent != nil:
-		return reply, sent
-	case reply.Err != nil && reply.Err.Class != engines.Empty:
-		return reply, reply.Err
-	}
-	return reply, nil
+	return reply, err
 }

@@ -39,8 +39,8 @@ type Event struct {
 //
 // An event larger than [MaxEvent] is yielded as an error of class oversize,
 // which ends the sequence.
-func Events(c *capture.Capture) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
+func Events(c *capture.Capture) iter.Seq2[Event, *engines.Error] {
+	return func(yield func(Event, *engines.Error) bool) {
 		s := scanner{lines: lines{data: bytes.TrimPrefix(c.Data, bom)}, at: locator{c: c}}
 		s.skipped = len(c.Data) - len(s.data)
 		for {
@@ -61,8 +61,8 @@ var bom = []byte("\xef\xbb\xbf")
 // Lines yields the lines of a reply of newline-delimited JSON that are not
 // blank. A last line without its end is yielded only if the reply ended
 // cleanly. Errors are as in [Events].
-func Lines(c *capture.Capture) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
+func Lines(c *capture.Capture) iter.Seq2[Event, *engines.Error] {
+	return func(yield func(Event, *engines.Error) bool) {
 		l, at := lines{data: c.Data}, locator{c: c}
 		for {
 			start := l.pos
@@ -86,7 +86,7 @@ func Lines(c *capture.Capture) iter.Seq2[Event, error] {
 	}
 }
 
-func oversize(offset int) error {
+func oversize(offset int) *engines.Error {
 	return engines.Errorf(engines.Oversize, "read an event of the reply: larger than %d MiB, at byte %d", MaxEvent>>20, offset)
 }
 
@@ -97,7 +97,7 @@ type scanner struct {
 }
 
 // next is the next event with data; ok is false at the end.
-func (s *scanner) next() (event Event, ok bool, err error) {
+func (s *scanner) next() (event Event, ok bool, err *engines.Error) {
 	start, fields := s.pos, 0 // fields: data lines so far
 	for {
 		line, whole := s.lines.next()

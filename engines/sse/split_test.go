@@ -29,7 +29,7 @@ func reply(chunks ...string) *capture.Capture {
 func collect(t *testing.T, c *capture.Capture) (events []sse.Event) {
 	t.Helper()
 	for e, err := range sse.Events(c) {
-		require.NoError(t, err)
+		require.Nil(t, err)
 		events = append(events, e)
 	}
 	return events
@@ -115,13 +115,14 @@ func TestAnEventOfExactlyTheLimitIsTakenAndALargerOneIsOversize(t *testing.T) {
 		"only comments": strings.Repeat(": ping\n", sse.MaxEvent/7+1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			var last error
+			var last *engines.Error
 			n := 0
 			for _, err := range sse.Events(reply("data: a\n\n" + body)) {
 				last = err
 				n++
 			}
-			require.Equal(t, engines.Oversize, engines.ClassOf(last))
+			require.NotNil(t, last)
+			require.Equal(t, engines.Oversize, last.Class)
 			require.Equal(t, 2, n, "the event before it, then the error")
 		})
 	}
@@ -131,7 +132,7 @@ func TestLinesYieldWholeLinesOfJSON(t *testing.T) {
 	c := reply("{\"a\":1}\n{\"b\"", ":2}\r\n\n", "{\"c\":3}")
 	var got []string
 	for e, err := range sse.Lines(c) {
-		require.NoError(t, err)
+		require.Nil(t, err)
 		got = append(got, fmt.Sprintf("%s %v %d", e.Data, e.Arrival, e.Chunk))
 	}
 	require.Equal(t, []string{`{"a":1} 1ms 0`, `{"b":2} 2ms 1`, `{"c":3} 3ms 2`}, got)
@@ -146,7 +147,8 @@ func TestLinesYieldWholeLinesOfJSON(t *testing.T) {
 
 func TestALineLargerThanTheLimitIsOversize(t *testing.T) {
 	for _, err := range sse.Lines(reply(strings.Repeat("x", sse.MaxEvent+1))) {
-		require.Equal(t, engines.Oversize, engines.ClassOf(err))
+		require.NotNil(t, err)
+		require.Equal(t, engines.Oversize, err.Class)
 	}
 }
 
