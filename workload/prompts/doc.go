@@ -14,7 +14,7 @@
 //	synthetic:in=128                 made up, 128 tokens each, as many as are asked for
 //	synthetic:in=64-256&ids=5-999    lengths evenly spread over 64 to 256, ids from 5 to 999
 //
-// Options follow a `?` and are joined by `&`; both separate after `synthetic:`.
+// Options follow a `?`, each after a `?` or a `&`; so a script can append `?pass=2/6` to any value.
 //
 // # The file
 //

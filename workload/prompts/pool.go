@@ -75,7 +75,7 @@ func Open(value string, seed uint64) (*Pool, error) {
 	)
 	if spec, ok := strings.CutPrefix(value, "synthetic:"); ok {
 		var own []string
-		for _, o := range strings.FieldsFunc(spec, func(r rune) bool { return r == '?' || r == '&' }) {
+		for _, o := range splitOptions(spec) {
 			if key, _, _ := strings.Cut(o, "="); key == "reuse" || key == "pass" {
 				opts = append(opts, o)
 			} else {
@@ -85,7 +85,7 @@ func Open(value string, seed uint64) (*Pool, error) {
 		pool, err = Synthetic(strings.Join(own, "&"), seed)
 	} else {
 		path, query, _ := strings.Cut(value, "?")
-		opts = strings.FieldsFunc(query, func(r rune) bool { return r == '&' })
+		opts = splitOptions(query)
 		if path == "" || path == "synthetic" {
 			return nil, fmt.Errorf("prompts %q: want FILE.jsonl, or synthetic:in=128", value)
 		}
@@ -100,6 +100,11 @@ func Open(value string, seed uint64) (*Pool, error) {
 		}
 	}
 	return pool, nil
+}
+
+// splitOptions splits at both separators, so that a script can append ?pass=2/6 to any value.
+func splitOptions(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == '?' || r == '&' })
 }
 
 func (o *Options) set(option string) (err error) {

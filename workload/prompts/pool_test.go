@@ -21,6 +21,8 @@ func TestOpenForms(t *testing.T) {
 		{file + "?reuse=ok", 12, Options{Reuse: true}, ""},
 		{file + "?pass=2/6", 12, Options{Pass: Pass{2, 6}}, ""},
 		{file + "?pass=2/6&reuse=ok", 12, Options{Reuse: true, Pass: Pass{2, 6}}, ""},
+		{file + "?reuse=ok?pass=2/6", 12, Options{Reuse: true, Pass: Pass{2, 6}}, ""},
+		{"synthetic:in=128?reuse=ok?pass=2/6", Unbounded, Options{Reuse: true, Pass: Pass{2, 6}}, ""},
 		{"synthetic:in=128", Unbounded, Options{}, "synthetic:in=128&ids=1000-29999, seed 7"},
 		{"synthetic:in=64-256?reuse=ok", Unbounded, Options{Reuse: true}, "synthetic:in=64-256&ids=1000-29999, seed 7"},
 		{"synthetic:in=64&pass=1/3&ids=5-999", Unbounded, Options{Pass: Pass{1, 3}}, "synthetic:in=64&ids=5-999, seed 7"},
