@@ -11,15 +11,11 @@ import (
 	"enginebench/engines/capture"
 )
 
-// Refused is why a capture holds no stream: the transport failed before a
-// reply began, or the server answered with a status other than 200. It is nil
-// for a reply whose body is to be decoded.
+// Refused is the error of a capture whose status is not 200, so that its body
+// is no stream; nil for all others.
 func Refused(c *capture.Capture) *engines.Error {
 	status := c.Head.Status
 	if status == 0 || status == http.StatusOK {
-		if status == 0 && len(c.Data) == 0 {
-			return transport(c)
-		}
 		return nil
 	}
 	if class := StatusClass(status); engines.ClassOf(c.Err) != class {

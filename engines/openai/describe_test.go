@@ -469,6 +469,7 @@ func TestPreflightFailuresAreOneClearLine(t *testing.T) {
 			require.Equal(t, test.class, engines.ClassOf(err), err.Error())
 			require.Contains(t, err.Error(), test.says)
 			require.NotContains(t, err.Error(), "\n")
+			require.LessOrEqual(t, strings.Count(err.Error(), "(it "), 1, "one hint is enough")
 		})
 	}
 }

@@ -62,3 +62,42 @@ func TestARealVLLM(t *testing.T) {
 		})
 	}
 }
+
+func TestARealVLLMRefuses(t *testing.T) {
+	address := os.Getenv("ENGINEBENCH_VLLM")
+	if address == "" {
+		t.Skip("ENGINEBENCH_VLLM is not set")
+	}
+	e := open(t, address, "")
+	info, err := e.Describe(context.Background())
+	require.NoError(t, err)
+	slot, err := e.Dial(context.Background())
+	require.NoError(t, err)
+	defer slot.Close()
+	for _, test := range []struct {
+		name   string
+		tokens []int32
+		class  engines.Class
+		says   string
+	}{
+		{"a prompt that is too long", make([]int32, info.MaxModelLen+4), engines.Rejected, "maximum context length"},
+		{"an id out of the vocabulary", []int32{1 << 30}, engines.EngineError, "out of vocabulary"},
+		{"and the slot works afterward", preflightTokens, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, err := e.Encode(engines.Request{ID: engines.RequestID{Invocation: "test", Cell: test.name}, Tokens: test.tokens, OutputTokens: 2})
+			require.NoError(t, err)
+			c := capture.New(1, 64<<10, 64)[0]
+			_ = slot.Send(context.Background(), m, c)
+			r := e.Decode(c)
+			if test.class == "" {
+				require.Nil(t, r.Err)
+				return
+			}
+			require.NotNil(t, r.Err)
+			t.Log(r.Err)
+			require.Equal(t, test.class, r.Err.Class)
+			require.Contains(t, r.Err.Error(), test.says)
+		})
+	}
+}
