@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 
 	"enginebench/engines"
 )
@@ -79,6 +80,9 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]by
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		if strings.Contains(err.Error(), "malformed HTTP") { // followed by raw bytes
+			return nil, engines.Errorf(engines.Protocol, "%s does not answer in HTTP/1.1%s", c.cfg.Base.Host, hint(err))
+		}
 		failure := engines.Transport(ctx, err, false)
 		return nil, &engines.Error{Class: failure.Class, Err: fmt.Errorf("%w%s", failure.Err, hint(err))}
 	}

@@ -451,7 +451,7 @@ func TestPreflightFailuresAreOneClearLine(t *testing.T) {
 		{"TLS on a plain URL", strings.Replace(secure.URL, "https", "http", 1), "", engines.Rejected, "use https://"},
 		{"plain HTTP on a TLS URL", strings.Replace(plain, "http", "https", 1), "", engines.Dial, "use http://"},
 		{"an unknown certificate", secure.URL, "", engines.Dial, "-ca=FILE"},
-		{"a gRPC port", triton, "", engines.Conn, "use grpc:// for Triton"},
+		{"a gRPC port", triton, "", engines.Protocol, "does not answer in HTTP/1.1 (it speaks HTTP/2, as a gRPC server does: use grpc:// for Triton)"},
 		{"401", refusing(401), "", engines.Rejected, "set VLLM_API_KEY"},
 		{"503", refusing(503), "", engines.Throttled, "go away"},
 		{"500", refusing(500), "", engines.EngineError, "go away"},
