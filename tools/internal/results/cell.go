@@ -12,9 +12,9 @@ import (
 // LevelKinds are the keys that name a load level in a benchmark's name, with
 // the title of a table's column. One run has one kind.
 var LevelKinds = map[string]string{
-	"concurrency": "Concurrency",       // closed loop: requests always in flight
-	"wave":        "Wave",              // waves: requests sent at once
-	"rate":        "Rate (requests/s)", // open loop
+	"concurrency": "Concurrency",         // closed loop: requests always in flight
+	"wave":        "Concurrency (waves)", // waves: requests sent at once
+	"rate":        "Rate (requests/s)",   // open loop
 }
 
 // Level is a load level: what is varied between the cells of one engine.

@@ -71,11 +71,12 @@ func (o *Outputs) Cells() []Cell {
 	for cell := range o.cells {
 		cells = append(cells, cell)
 	}
-	slices.SortFunc(cells, compareCells)
+	slices.SortFunc(cells, CompareCells)
 	return cells
 }
 
-func compareCells(a, b Cell) int {
+// CompareCells orders cells by engine, then by level.
+func CompareCells(a, b Cell) int {
 	return cmp.Or(cmp.Compare(a.Engine, b.Engine), a.Level.Compare(b.Level))
 }
 

@@ -1,0 +1,310 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"enginebench/tools/internal/results"
+	"enginebench/tools/report/distribution"
+	"enginebench/workload"
+)
+
+// Doubt is a reason not to trust a number, beside the number.
+type Doubt struct {
+	Where string // "vLLM Server, concurrency 32"; "" for the whole report
+	Text  string // one line
+	Times int    // how many runs said so, in these or other figures
+}
+
+// String is the doubt on one line.
+func (d Doubt) String() string {
+	text := d.Text
+	if d.Where != "" {
+		text = d.Where + ": " + text
+	}
+	if d.Times > 1 {
+		text += fmt.Sprintf(" (and alike in %d more runs)", d.Times-1)
+	}
+	return text
+}
+
+// merged gathers texts and takes those of one place that differ in their
+// figures only for one.
+type merged struct {
+	list  []Doubt
+	index map[string]int
+}
+
+var figures = regexp.MustCompile(`[0-9]+([.,][0-9]+)*`)
+
+func (m *merged) add(where, text string) {
+	text = oneLine(text)
+	key := where + "\x00" + figures.ReplaceAllString(text, "#")
+	if i, ok := m.index[key]; ok {
+		m.list[i].Times++
+		return
+	}
+	if m.index == nil {
+		m.index = map[string]int{}
+	}
+	m.index[key] = len(m.list)
+	m.list = append(m.list, Doubt{Where: where, Text: text, Times: 1})
+}
+
+func (m *merged) doubts() []Doubt { return m.list }
+
+// fewRuns is the smallest number of runs from which a 95 % interval of a
+// median is finite (2·0.5^6 < 5 %).
+const fewRuns = 6
+
+// fewRequests is the smallest number of measured requests a run that has a p90,
+// see [distribution.Times.Quantile].
+const fewRequests = 29
+
+// coalescedLimit is the share of token events that shared a read above which
+// gaps between tokens are the network's more than the engine's.
+const coalescedLimit = 5.0
+
+func (r *Report) doubts(inputs []*results.Input, runs []*results.Run, failures []results.Failure, samples *distribution.Set) {
+	var m merged
+	for _, f := range failures {
+		text := strings.Join(f.Log, "; ")
+		if text == "" {
+			text = "no reason is given"
+		}
+		m.add(r.where(f.Cell.Engine, f.Cell.Level.String()), "FAILED, no result: "+text)
+	}
+	r.doubtRuns(&m, runs)
+	if samples != nil {
+		r.doubtSamples(&m, runs, samples)
+	}
+	r.doubtWorkload(&m, runs)
+	r.doubtCount(&m, runs)
+	for _, remark := range r.Remarks {
+		if lower := strings.ToLower(remark); strings.Contains(lower, "warning") || strings.Contains(lower, "suspect") || strings.Contains(lower, "not measured") || strings.Contains(lower, "left out") {
+			m.add("", remark)
+		}
+	}
+	r.doubtColocated(&m, runs)
+	r.Doubts = m.doubts()
+	for _, in := range inputs {
+		if len(in.Foreign) > 0 {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: left out, not cells: %s.", in.Name, abridge(in.Foreign, 5)))
+		}
+	}
+	if samples != nil {
+		r.Notes = append(r.Notes, samples.Notes...)
+	}
+}
+
+// abridge lists the first n texts.
+func abridge(texts []string, n int) string {
+	if len(texts) <= n {
+		return strings.Join(texts, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(texts[:n], ", "), len(texts)-n)
+}
+
+func (r *Report) doubtRuns(m *merged, runs []*results.Run) {
+	for _, run := range runs {
+		where := r.where(run.Cell.Engine, run.Cell.Level.String())
+		if run.Record != nil {
+			r.doubtRecord(m, where, run.Record)
+		} else {
+			for _, text := range run.Doubts() {
+				m.add(where, text)
+			}
+		}
+		for _, v := range run.Result.Values {
+			if math.IsNaN(v.Value) || math.IsInf(v.Value, 0) {
+				m.add(where, fmt.Sprintf("a run reports %v %s: left out", v.Value, v.Unit))
+			}
+		}
+		if ok, has := run.Result.Value("ok-%"); has && ok < 100 {
+			m.add(where, fmt.Sprintf("%.4g %% of requests succeeded; the others are in no latency", ok))
+		}
+	}
+}
+
+// doubtRecord takes what a run's record says, which its log line repeats in
+// part and cut to ten lines.
+func (r *Report) doubtRecord(m *merged, where string, record *workload.RunRecord) {
+	for _, reason := range record.Reasons {
+		if !strings.HasPrefix(strings.ToLower(reason), strings.ToLower(string(record.Verdict))) {
+			reason = string(record.Verdict) + ": " + reason
+		}
+		m.add(where, reason)
+	}
+	if record.Verdict != workload.Valid && record.Verdict != "" && len(record.Reasons) == 0 {
+		m.add(where, string(record.Verdict)+": no reason is given")
+	}
+	for _, warning := range record.Warnings {
+		m.add(where, warning)
+	}
+}
+
+func (r *Report) doubtSamples(m *merged, runs []*results.Run, samples *distribution.Set) {
+	taken := map[*workload.RunRecord]bool{}
+	for _, run := range runs {
+		taken[run.Record] = true
+	}
+	for _, record := range samples.Records {
+		if !taken[record] && record.Verdict == workload.Invalid {
+			r.doubtRecord(m, r.where(record.Engine, record.Cell), record)
+		}
+		for _, warning := range record.Info.Warnings {
+			m.add(r.Title(record.Engine), warning)
+		}
+	}
+	var few values
+	for _, cell := range samples.Cells() {
+		where := r.where(cell.Name.Engine, cell.Name.Level.String())
+		for _, text := range checks(cell.All) {
+			m.add(where, text)
+		}
+		for _, run := range cell.Runs {
+			if run.Measured < fewRequests {
+				few.add(where)
+			}
+			if run.Record != nil && run.Record.Sent != run.Sent {
+				m.add(where, fmt.Sprintf("the run's record counts %d requests, its samples %d: the file is not whole", run.Record.Sent, run.Sent))
+			}
+		}
+	}
+	if len(few) > 0 {
+		m.add("", fmt.Sprintf("fewer than %d measured requests a run, too few for percentiles above a run's median: %s", fewRequests, strings.Join(few, "; ")))
+	}
+}
+
+// checks says what a cell's samples themselves give away.
+func checks(run *distribution.Run) []string {
+	var texts []string
+	say := func(format string, args ...any) { texts = append(texts, fmt.Sprintf(format, args...)) }
+	c := run.Checks
+	if c.WrongCount > 0 {
+		say("token mismatch: %d of %d requests brought another number of tokens than was forced", c.WrongCount, run.OK)
+	}
+	if c.PromptMismatch > 0 {
+		say("prompt mismatch: for %d of %d requests the engine counted another number of prompt tokens than was sent", c.PromptMismatch, run.OK)
+	}
+	if c.CachedTokens > 0 {
+		say("prefix cache: %.1f %% of prompt tokens (%d requests) came from the engine's cache", 100*float64(c.CachedTokens)/float64(max(1, c.PromptTokens)), c.Cached)
+	}
+	if c.Events > 0 {
+		if share := 100 * float64(c.Coalesced) / float64(c.Events); share > coalescedLimit {
+			say("coalesced: %.1f %% of token events shared a read with an earlier one, so gaps between tokens are the transport's", share)
+		}
+	}
+	if c.Uncounted > 0 {
+		say("no token count for %d of %d requests", c.Uncounted, run.OK)
+	}
+	if len(run.Errors) > 0 {
+		var classes []string
+		for class, n := range run.Errors {
+			if class == "" {
+				class = "unclassed"
+			}
+			classes = append(classes, fmt.Sprintf("%s %d", class, n))
+		}
+		slices.Sort(classes)
+		say("errors: %d of %d requests did not succeed (%s)", run.Failed+run.Cancelled, run.Sent, strings.Join(classes, ", "))
+	}
+	return texts
+}
+
+// workloadKeys are the conditions that must agree between cells to compare them.
+var workloadKeys = []string{"load", "prompts", "output-tokens", "seed"}
+
+func (r *Report) doubtWorkload(m *merged, runs []*results.Run) {
+	for _, key := range workloadKeys {
+		var seen values
+		for _, run := range runs {
+			value := condition(run, key)
+			if key == "load" { // of rate=8 and rate=16 the rate is the level
+				value, _, _ = strings.Cut(value, "=")
+			}
+			seen.add(value)
+		}
+		if len(seen) > 1 {
+			m.add("", fmt.Sprintf("different workloads are mixed: %s is %s", key, strings.Join(seen, " and ")))
+		}
+	}
+	for _, e := range r.Engines {
+		for _, key := range []string{e.ID + "-version", e.ID + "-model"} {
+			var seen values
+			for _, run := range runs {
+				seen.add(condition(run, key))
+			}
+			if len(seen) > 1 {
+				m.add(e.Title, fmt.Sprintf("runs of different engines are pooled: %s is %s", key, strings.Join(seen, " and ")))
+			}
+		}
+	}
+}
+
+// doubtCount says what the number of runs does not let one tell.
+func (r *Report) doubtCount(m *merged, runs []*results.Run) {
+	count, least := map[results.Cell]int{}, math.MaxInt
+	for _, run := range runs {
+		count[run.Cell]++
+	}
+	for _, n := range count {
+		least = min(least, n)
+	}
+	switch {
+	case least == 1:
+		m.add("", "one run of a cell is no repeat: nothing tells its differences from noise (COUNT=6 or more would)")
+	case least < 4:
+		m.add("", fmt.Sprintf("%d runs of a cell: too few for any difference to be significant (4 or more can be, 6 or more give an interval)", least))
+	case least < fewRuns:
+		m.add("", fmt.Sprintf("%d runs of a cell: fewer than the %d that give a 95 %% interval of the median", least, fewRuns))
+	}
+	for a := range runs {
+		for b := range a {
+			if runs[a].Cell == runs[b].Cell && len(runs[a].Result.Values) > 2 && slices.Equal(runs[a].Result.Values, runs[b].Result.Values) {
+				m.add(r.where(runs[a].Cell.Engine, runs[a].Cell.Level.String()), "two runs are the same in every figure: was a file read twice?")
+			}
+		}
+	}
+}
+
+func (r *Report) doubtColocated(m *merged, runs []*results.Run) {
+	colocated := regexp.MustCompile(`(?i)co-?located`)
+	for _, run := range runs {
+		for _, c := range conditions(run) {
+			if colocated.MatchString(c.Name) || colocated.MatchString(c.Value) {
+				m.add(r.where(run.Cell.Engine, run.Cell.Level.String()), fmt.Sprintf("client and engine shared a machine (%s: %s), so they slowed each other", c.Name, c.Value))
+			}
+		}
+	}
+	for _, remark := range r.Remarks {
+		if colocated.MatchString(remark) {
+			m.add("", remark)
+		}
+	}
+}
+
+// Title is an engine's title, its id where it has no cell here.
+func (r *Report) Title(engine string) string {
+	if e := r.Engine(engine); e != nil {
+		return e.Title
+	}
+	return engine
+}
+
+func (r *Report) noteUnmatched(runs []*results.Run) {
+	matched := 0
+	for _, run := range runs {
+		if run.Record != nil {
+			matched++
+		}
+	}
+	if matched == 0 {
+		r.Notes = append(r.Notes, "No run of the benchmark output is in the samples: they are of other runs. Tables have the printed four digits.")
+		return
+	}
+	r.Notes = append(r.Notes, fmt.Sprintf("%d of %d runs have their record in the samples and show exact values; the others show the printed four digits.", matched, len(runs)))
+}
