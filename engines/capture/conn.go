@@ -40,8 +40,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// stamp notes a read. Bytes arrive in order; two reads of one packet have one
+// kernel stamp, which two readings of the clocks may put a nanosecond apart
+// the wrong way round.
 func (c *Conn) stamp(arrival, seen time.Duration) {
-	c.arrival.Store(int64(arrival))
+	c.arrival.Store(max(c.arrival.Load(), int64(arrival)))
 	c.seen.Store(int64(seen))
 }
 

@@ -109,9 +109,14 @@ func (l *link) close() error {
 	return l.client.Close()
 }
 
-// usable reports whether the next request can go over the link.
+// usable reports whether the next request can go over the link. The library
+// learns that a connection ended some time after the sniffer does.
 func (l *link) usable() bool {
-	return l != nil && l.client.GetState() == connectivity.Ready && l.conn.Load().goaway.Load() == nil
+	if l == nil || l.client.GetState() != connectivity.Ready {
+		return false
+	}
+	conn := l.conn.Load()
+	return !conn.ended.Load() && conn.goaway.Load() == nil
 }
 
 var errLost = errors.New("the connection was lost")

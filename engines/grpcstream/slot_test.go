@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,9 +81,10 @@ func chunks(c *capture.Capture) (all []string) {
 }
 
 func TestSendCapturesAWholeReply(t *testing.T) {
-	var asked metadata.MD
+	asked := make(chan metadata.MD, 3)
 	address := serve(t, func(request []byte, stream grpc.ServerStream) error {
-		asked, _ = metadata.FromIncomingContext(stream.Context())
+		md, _ := metadata.FromIncomingContext(stream.Context())
+		asked <- md
 		stream.SendHeader(metadata.Pairs("server-says", "hello"))
 		return say(stream, "a", "", string(request))
 	})
@@ -101,9 +103,10 @@ func TestSendCapturesAWholeReply(t *testing.T) {
 		require.IsNonDecreasing(t, order)
 		require.Positive(t, into.Send)
 	}
-	require.Equal(t, []string{"Bearer k"}, asked["authorization"])
-	require.Equal(t, []string{"i/c/0"}, asked["x-request-id"])
-	require.NotContains(t, asked, "grpc-timeout")
+	md := <-asked
+	require.Equal(t, []string{"Bearer k"}, md["authorization"])
+	require.Equal(t, []string{"i/c/0"}, md["x-request-id"])
+	require.NotContains(t, md, "grpc-timeout")
 }
 
 func TestSendKeepsThousandsOfMessagesInStep(t *testing.T) {
@@ -226,12 +229,11 @@ func TestACauseThatIsAnErrorWinsOverTheStatus(t *testing.T) {
 }
 
 func TestACancelledRequestLeavesTheSlotUsable(t *testing.T) {
-	first := true
+	var before atomic.Bool
 	address := serve(t, func(_ []byte, s grpc.ServerStream) error {
-		if !first {
+		if before.Swap(true) {
 			return say(s, "x", "y")
 		}
-		first = false
 		for i := 0; ; i++ {
 			if err := say(s, "endless"); err != nil {
 				return err

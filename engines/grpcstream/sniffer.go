@@ -30,6 +30,7 @@ type sniffer struct {
 	reset    atomic.Bool   // the server reset the stream
 	greeting atomic.Uint32 // what the peer speaks
 	goaway   atomic.Pointer[string]
+	ended    atomic.Bool // reading or writing failed
 
 	*arrivals
 
@@ -83,6 +84,9 @@ func (s *sniffer) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p)
 	if n > 0 {
 		s.follow(p[:n])
+	}
+	if err != nil {
+		s.ended.Store(true)
 	}
 	return n, err
 }
@@ -172,7 +176,11 @@ func (s *sniffer) Write(p []byte) (int, error) {
 	if s.beginsRequest(p) {
 		s.stamps.Arm() // the send stamp is that of the write below
 	}
-	return s.Conn.Write(p)
+	n, err := s.Conn.Write(p)
+	if err != nil {
+		s.ended.Store(true)
+	}
+	return n, err
 }
 
 func (s *sniffer) beginsRequest(p []byte) (begins bool) {

@@ -194,6 +194,33 @@ func TestSnifferFollowsOnlyTheArmedStream(t *testing.T) {
 	require.EqualValues(t, testStream, found[0].stream)
 }
 
+func TestTheSendStampIsThatOfTheRequestsHeaders(t *testing.T) {
+	conn := capture.Wrap(&served{})
+	s := newSniffer(conn, conn, defaultMaxMessage)
+	write := func(b []byte) time.Duration {
+		before := capture.Now()
+		_, err := s.Write(b)
+		require.NoError(t, err)
+		return before
+	}
+	request := newReply()
+	must(request.WriteHeaders(http2.HeadersFrameParam{StreamID: testStream, BlockFragment: []byte{0x80}, EndHeaders: true}))
+	settings := newReply()
+	must(settings.WriteSettingsAck())
+	write([]byte(http2.ClientPreface))
+	s.arm()
+	write(settings.Bytes()) // the library's own business
+	_, seen := s.stamps.Sent()
+	require.True(t, seen)
+	began := write(request.Bytes())
+	sent, _ := s.stamps.Sent()
+	require.GreaterOrEqual(t, sent, began)
+	done := capture.Now()
+	write(request.Bytes()) // another stream's
+	sent, _ = s.stamps.Sent()
+	require.LessOrEqual(t, sent, done)
+}
+
 func TestSnifferKeepsTheReasonOfAGoAway(t *testing.T) {
 	r := newReply()
 	must(r.WriteSettings())

@@ -143,6 +143,12 @@ func TestDecodeReadsEachDialect(t *testing.T) {
 				Events: []engines.Event{{Arrival: 10 * ms, Tokens: 1, Chunk: 0}, {Arrival: 20 * ms, Tokens: 1, Chunk: 1}, {Arrival: 30 * ms, Tokens: 1, Chunk: 2}}},
 		},
 		{
+			name: "bare: ids are a better count than a count", dialect: TensorRTLLM,
+			responses: []*pb.ModelStreamInferResponse{more(count(9), ids(7)), last(ids(8), count(9))},
+			want: engines.Reply{Tokens: 2, Counted: "token ids", IDs: []int32{7, 8}, CachedTokens: -1,
+				Events: []engines.Event{{Arrival: 10 * ms, Tokens: 1, Chunk: 0}, {Arrival: 20 * ms, Tokens: 1, Chunk: 1}}},
+		},
+		{
 			// The second response ends in the middle of a character; the
 			// third adds no text: no event, since there is no count either.
 			name: "llmapi: the text so far, no counts", dialect: LLMAPI,
@@ -157,10 +163,10 @@ func TestDecodeReadsEachDialect(t *testing.T) {
 			name: "vllm: unsigned counts, a response without tokens is no event", dialect: VLLM,
 			responses: []*pb.ModelStreamInferResponse{
 				more(textOut("a"), tensor{"num_output_tokens", "UINT32", number(1)}, tensor{"num_input_tokens", "UINT32", number(4)}),
-				more(textOut(""), tensor{"num_output_tokens", "UINT32", number(0)}),
+				more(textOut("."), tensor{"num_output_tokens", "UINT32", number(0)}), // held back, of a token counted before
 				last(textOut(" b"), tensor{"num_output_tokens", "UINT32", number(2)}, tensor{"finish_reason", "BYTES", text("stop")}),
 			},
-			want: engines.Reply{Tokens: 3, Counted: "num_output_tokens", Text: "a b", PromptTokens: 4, Finish: "stop", CachedTokens: -1,
+			want: engines.Reply{Tokens: 3, Counted: "num_output_tokens", Text: "a. b", PromptTokens: 4, Finish: "stop", CachedTokens: -1,
 				Events: []engines.Event{{Arrival: 10 * ms, Tokens: 1, Chunk: 0}, {Arrival: 30 * ms, Tokens: 2, Chunk: 2}}},
 		},
 	}
