@@ -1,163 +1,19 @@
 package openai
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/grpc"
 
 	"enginebench/engines"
 	"enginebench/engines/capture"
 )
-
-// fake is a server of the interface whose every answer a test can choose.
-type fake struct {
-	models string            // the answer to /v1/models; "" is 404
-	pages  map[string]string // other GETs
-	prefix string            // of all paths
-	refuse func(body map[string]any) string
-	status int                                         // of a refusal; 400 if 0
-	stream func(body map[string]any, n int) (s string) // the reply to n tokens; nil: vLLM's
-
-	mu    sync.Mutex
-	asked []*http.Request
-	posts []map[string]any
-}
-
-// seen is what was asked so far.
-func (f *fake) seen() (asked []*http.Request, posts []map[string]any) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.asked), slices.Clone(f.posts)
-}
-
-const oneModel = `{"object":"list","data":[{"id":"m","object":"model","owned_by":"vllm","max_model_len":4096}]}`
-
-func (f *fake) start(t *testing.T) string {
-	server := httptest.NewServer(f)
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
-func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.asked = append(f.asked, r.Clone(context.Background()))
-	path, inside := strings.CutPrefix(r.URL.Path, f.prefix)
-	page, known := f.pages[path]
-	switch {
-	case !inside:
-		http.NotFound(w, r)
-	case r.Method == http.MethodPost && strings.HasSuffix(path, "/completions"):
-		f.post(w, r)
-	case path == "/v1/models" && f.models != "":
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, f.models)
-	case known:
-		io.WriteString(w, page)
-	default:
-		http.NotFound(w, r)
-	}
-}
-
-func (f *fake) post(w http.ResponseWriter, r *http.Request) {
-	raw, _ := io.ReadAll(r.Body)
-	var body map[string]any
-	if err := json.Unmarshal(raw, &body); err != nil {
-		http.Error(w, err.Error(), 400)
-		return
-	}
-	f.posts = append(f.posts, body)
-	if f.refuse != nil {
-		if why := f.refuse(body); why != "" {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(cmp.Or(f.status, 400))
-			fmt.Fprintf(w, `{"error":{"message":%q}}`, why)
-			return
-		}
-	}
-	stream := f.stream
-	if stream == nil {
-		stream = likeVLLM
-	}
-	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-	io.WriteString(w, stream(body, limit(body)))
-}
-
-func limit(body map[string]any) int {
-	for _, name := range []string{"max_completion_tokens", "max_tokens"} {
-		if n, ok := body[name].(float64); ok {
-			return int(n)
-		}
-	}
-	return 16
-}
-
-// likeVLLM replies as vLLM 0.32 does to the fields that matter.
-func likeVLLM(body map[string]any, n int) string {
-	var s strings.Builder
-	options, _ := body["stream_options"].(map[string]any)
-	for i := range n {
-		finish, ids, usage := "null", "null", ""
-		if i == n-1 {
-			finish = `"length"`
-		}
-		if body["return_token_ids"] == true {
-			ids = fmt.Sprintf("[%d]", 100+i)
-		}
-		if options["continuous_usage_stats"] == true {
-			usage = fmt.Sprintf(`,"usage":{"prompt_tokens":8,"completion_tokens":%d}`, i+1)
-		}
-		s.WriteString(data(fmt.Sprintf(`{"choices":[{"index":0,"text":"a","delta":{"content":""},"finish_reason":%s,"token_ids":%s}]%s}`, finish, ids, usage)))
-	}
-	if options["include_usage"] == true {
-		s.WriteString(total("8", fmt.Sprint(n)))
-	}
-	return s.String() + end
-}
-
-// onlyText is a reply without ids and usage whatever was asked for.
-func onlyText(_ map[string]any, n int) string {
-	return likeVLLM(nil, n)
-}
-
-// typed refuses nonsense in the fields that it knows, as a server does that
-// validates what it reads.
-func typed(known ...string) func(map[string]any) string {
-	return func(body map[string]any) string {
-		for _, name := range known {
-			if _, isObject := body[name].(map[string]any); isObject && name != "stream_options" {
-				return "Input should be valid: " + name
-			}
-		}
-		return ""
-	}
-}
-
-// strict refuses all fields but those.
-func strict(known ...string) func(map[string]any) string {
-	return func(body map[string]any) string {
-		for name := range body {
-			if !slices.Contains(known, name) {
-				return "Extra inputs are not permitted: " + name
-			}
-		}
-		return typed(known...)(body)
-	}
-}
 
 func open(t *testing.T, address, query string) *Engine {
 	t.Helper()
@@ -423,75 +279,6 @@ func TestACredentialGoesNowhereButTheAuthorizationHeader(t *testing.T) {
 	for _, body := range posts {
 		require.NotContains(t, fmt.Sprint(body), key)
 	}
-}
-
-func TestPreflightFailuresAreOneClearLine(t *testing.T) {
-	closed := httptest.NewServer(nil)
-	closed.Close()
-	secure := httptest.NewUnstartedServer(nil)
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
-	secure.StartTLS()
-	t.Cleanup(secure.Close)
-	plain := (&fake{models: oneModel}).start(t)
-	triton := grpcServer(t)
-	refusing := func(status int) string {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, `{"error":"go away"}`, status) }))
-		t.Cleanup(s.Close)
-		return s.URL
-	}
-	posts := func(status int, why string) string {
-		return (&fake{models: oneModel, status: status, refuse: func(map[string]any) string { return why }}).start(t)
-	}
-	for _, test := range []struct {
-		name, address, query string
-		class                engines.Class
-		says                 string
-	}{
-		{"not there", closed.URL, "", engines.Dial, "no server listens on 127.0.0.1:"},
-		{"TLS on a plain URL", strings.Replace(secure.URL, "https", "http", 1), "", engines.Rejected, "use https://"},
-		{"plain HTTP on a TLS URL", strings.Replace(plain, "http", "https", 1), "", engines.Dial, "use http://"},
-		{"an unknown certificate", secure.URL, "", engines.Dial, "-ca=FILE"},
-		{"a gRPC port", triton, "", engines.Protocol, "does not answer in HTTP/1.1 (it speaks HTTP/2, as a gRPC server does: use grpc:// for Triton)"},
-		{"401", refusing(401), "", engines.Rejected, "set VLLM_API_KEY"},
-		{"503", refusing(503), "", engines.Throttled, "go away"},
-		{"500", refusing(500), "", engines.EngineError, "go away"},
-		{"401 on the request only", posts(401, "no key"), "", engines.Rejected, "set VLLM_API_KEY"},
-		{"429 on the request", posts(429, "slow down"), "", engines.Throttled, "slow down"},
-		{"every request refused", posts(400, "no LoRA adapter"), "", engines.Rejected, "no LoRA adapter"},
-		{"no /v1/completions", posts(404, "not here"), "", engines.Rejected, "?api=chat"},
-		{"a reply that is not streamed", (&fake{models: oneModel, stream: func(map[string]any, int) string { return `{"choices":[]}` }}).start(t), "", engines.Protocol, "ignored stream=true"},
-		{"no finish reason ever", (&fake{models: oneModel, stream: func(map[string]any, int) string { return data(`{"choices":[{"text":"a"}]}`) }}).start(t), "", engines.Incomplete, "finish reason"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := open(t, test.address, test.query).Describe(context.Background())
-			require.Error(t, err)
-			t.Log(err)
-			require.Equal(t, test.class, engines.ClassOf(err), err.Error())
-			require.Contains(t, err.Error(), test.says)
-			require.NotContains(t, err.Error(), "\n")
-			require.LessOrEqual(t, strings.Count(err.Error(), "(it "), 1, "one hint is enough")
-		})
-	}
-}
-
-func TestAKeyThatIsRefusedIsNotTriedAgain(t *testing.T) {
-	for _, status := range []int{401, 403} {
-		f := &fake{models: oneModel, status: status, refuse: func(map[string]any) string { return "no" }}
-		_, err := open(t, f.start(t), "").Describe(context.Background())
-		require.Error(t, err)
-		_, posts := f.seen()
-		require.Len(t, posts, 1)
-	}
-}
-
-func grpcServer(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s := grpc.NewServer()
-	go s.Serve(l)
-	t.Cleanup(s.Stop)
-	return "http://" + l.Addr().String()
 }
 
 func TestAServerBehindTLSIsMeasuredOverHTTP1(t *testing.T) {
