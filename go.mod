@@ -41,4 +41,7 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-tool golang.org/x/perf/cmd/benchstat
+tool (
+	enginebench/tools/gate
+	golang.org/x/perf/cmd/benchstat
+)

@@ -61,6 +61,19 @@ type CounterReader interface {
 // Counters are a server's cumulative counters by the names below.
 type Counters map[Counter]float64
 
+// Since is what each counter grew by since an earlier reading. A counter that
+// either reading lacks is absent, and so is one that shrank: its server began
+// anew.
+func (c Counters) Since(earlier Counters) Counters {
+	grown := Counters{}
+	for name, now := range c {
+		if before, ok := earlier[name]; ok && now >= before {
+			grown[name] = now - before
+		}
+	}
+	return grown
+}
+
 // Counter names one of a server's own cumulative counters.
 type Counter string
 

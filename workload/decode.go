@@ -21,7 +21,8 @@ type Outcome struct {
 	Samples []Sample        // of the requests that were sent, in order of the plan
 	Delays  []time.Duration // of the client, chunk by chunk, sorted; nil without kernel stamps
 	Chunks  int
-	Reads   Reads // how the bytes came, for the audits
+	Reads   Reads            // how the bytes came, for the audits
+	Server  engines.Counters // what the engine's own counters grew by; nil: it has none
 	Witness Witness
 	Stopped error // why the run was given up; nil: it ran to its end
 }

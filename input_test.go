@@ -1,0 +1,105 @@
+package enginebench_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// invoke runs this test binary as go test -bench=. does.
+func invoke(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), exe, append([]string{"-test.run=^$", "-test.bench=.", "-test.benchtime=1x"}, args...)...)
+	cmd.Dir = t.TempDir()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(t, err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// closedPort is an address where nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestBadInputEndsWithOneLineBeforeAnythingIsMeasured(t *testing.T) {
+	nobody := closedPort(t)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	host := strings.TrimPrefix(plain.URL, "http://")
+	broken := filepath.Join(t.TempDir(), "prompts.jsonl")
+	require.NoError(t, os.WriteFile(broken, []byte("{\"format\":\"enginebench prompts 1\",\"count\":1,\"hash\":\"0\"}\n{not json\n"), 0o644))
+	empty := t.TempDir()
+
+	for _, test := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"server not there", []string{"-engine=vllm=http://" + nobody}, "no server listens on"},
+		{"no gRPC server there", []string{"-engine=triton=grpc://" + nobody}, "refused"},
+		{"plain HTTP where Triton was asked for", []string{"-engine=triton=grpc://" + host}, "http://"},
+		{"another HTTP server", []string{"-engine=vllm=" + plain.URL}, "/v1/models"},
+		{"unknown scheme", []string{"-engine=vllm=ftp://x"}, "no protocol has the scheme \"ftp\""},
+		{"engine without a URL", []string{"-engine=vllm"}, "want name=url"},
+		{"engine name that a benchmark's cannot hold", []string{"-engine=VLLM-2=http://" + nobody}, "[a-z][a-z0-9_.]*"},
+		{"a credential in a URL", []string{"-engine=vllm=http://user:pass@" + nobody}, "VLLM_API_KEY"},
+		{"concurrency of 0", []string{"-concurrency=0"}, "-concurrency: level \"0\""},
+		{"concurrency that is no number", []string{"-concurrency=1,x"}, "level \"x\""},
+		{"a level twice", []string{"-concurrency=1,1"}, "stands there twice"},
+		{"unknown load", []string{"-load=square"}, "closed, waves, or rate=N"},
+		{"an open loop with a concurrency", []string{"-load=rate=8", "-concurrency=4"}, "contradict each other"},
+		{"replay and engine", []string{"-replay=" + empty, "-engine=vllm=http://" + nobody}, "contradict each other"},
+		{"replay with other prompts", []string{"-replay=" + empty, "-prompts=synthetic:in=4"}, "-prompts: what is replayed fixes it"},
+		{"replay of nothing", []string{"-replay=" + empty}, "no recording"},
+		{"no output tokens", []string{"-output-tokens=0"}, "-output-tokens: must be greater than 0"},
+		{"no requests", []string{"-requests=0"}, "-requests"},
+		{"a negative deadline", []string{"-idle-timeout=-1s"}, "-idle-timeout"},
+		{"an impossible budget", []string{"-max-errors=200%"}, "-max-errors"},
+		{"unknown metrics", []string{"-metrics=some"}, "default or all"},
+		{"a stray argument", []string{"vllm", "-concurrency=1"}, "stray argument \"vllm\""},
+		{"a secret in a header", []string{"-header=Authorization: Bearer x"}, "environment"},
+		{"a header without a value", []string{"-header=X"}, "Name: value"},
+		{"a description that is the run's own", []string{"-describe=seed=1"}, "the run's own"},
+		{"prompts that are not there", []string{"-engine=vllm=" + plain.URL, "-prompts=nowhere.jsonl"}, "nowhere.jsonl"},
+		{"prompts with a broken line", []string{"-engine=vllm=" + plain.URL, "-prompts=" + broken}, "line 2"},
+		{"certificates that are not there", []string{"-engine=vllm=https://" + nobody, "-ca=nowhere.pem"}, "nowhere.pem"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			stdout, stderr, code := invoke(t, test.args...)
+			require.Equal(t, 2, code, "%s%s", stdout, stderr)
+			require.Contains(t, stderr, test.says)
+			require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+			require.True(t, strings.HasPrefix(stderr, "# enginebench: "), stderr)
+			require.Empty(t, stdout)
+		})
+	}
+}
+
+func TestWithoutABenchmarkNoEngineIsAsked(t *testing.T) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	out, err := exec.CommandContext(t.Context(), exe, "-test.run=^$", "-engine=vllm=http://"+closedPort(t)).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.NotContains(t, string(out), "Unit ")
+}

@@ -1,0 +1,186 @@
+package enginebench
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+
+	"enginebench/engines"
+	"enginebench/fixtures/replay"
+	"enginebench/workload/prompts"
+)
+
+// Main runs a test binary that measures engines: TestMain calls it and it does
+// not return. It owns the flags, the lines before the results, the replay
+// child, and the exit code: 1 if a cell failed or none was measured, which
+// package testing forgets from the second -count on, and 2 if nothing was
+// measured because of what was asked for.
+//
+// Without -bench it runs the tests alone and asks no engine anything.
+func Main(m *testing.M, source ...Source) {
+	replay.MaybeServe()
+	os.Exit(run(m, source))
+}
+
+// current is the session of the process; package testing offers no other way
+// from TestMain to a benchmark.
+var current *session
+
+// session is one invocation of the test binary.
+type session struct {
+	options
+	plan       *plan
+	invocation string
+	ctx        context.Context
+	targets    []*target
+	server     *replay.Server
+	notes      []string // lines for people
+	measuredN  int
+	failedN    int
+	runs       map[string]int // runs made, by engine and cell
+	screen     *screen
+}
+
+func run(m *testing.M, source []Source) int {
+	s := &session{invocation: newInvocation(), runs: map[string]int{}}
+	s.options.register(flag.CommandLine)
+	flag.Parse()
+	if f := flag.Lookup("test.bench"); f == nil || f.Value.String() == "" {
+		return m.Run()
+	}
+	if err := s.begin(source); err != nil {
+		fmt.Fprintf(os.Stderr, "# enginebench: %s\n", oneLine(err))
+		return 2
+	}
+	defer s.end()
+	s.header(os.Stdout)
+	current = s
+	code := m.Run()
+	switch {
+	case s.failedN > 0:
+		fmt.Fprintf(os.Stderr, "# enginebench: %d runs of cells failed\n", s.failedN)
+		return 1
+	case code == 0 && s.measuredN == 0 && !listing():
+		fmt.Fprintf(os.Stderr, "# enginebench: no cell was measured: -bench matches none of %s\n", strings.Join(s.cellNames(), ", "))
+		return 1
+	}
+	return code
+}
+
+// listing reports whether the binary was asked to list tests, not to run them.
+func listing() bool {
+	f := flag.Lookup("test.list")
+	return f != nil && f.Value.String() != ""
+}
+
+// begin checks what was asked for and asks the engines. Whatever is wrong is
+// found here, before anything is measured.
+func (s *session) begin(source []Source) error {
+	s.set = map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { s.set[f.Name] = true })
+	var err error
+	if s.plan, err = s.check(flag.Args()); err != nil {
+		return err
+	}
+	if err := s.directories(); err != nil {
+		return err
+	}
+	s.ctx = s.interruptible()
+	var from Source
+	if len(source) > 0 {
+		from = source[0]
+	}
+	if err := s.findTargets(s.ctx, from); err != nil {
+		s.end()
+		return err
+	}
+	if err := s.enoughPrompts(); err != nil {
+		return err
+	}
+	s.screen = openScreen()
+	return nil
+}
+
+func (s *session) end() {
+	s.screen.close()
+	if s.server != nil {
+		s.server.Close()
+	}
+}
+
+// directories makes the directories that results go to, so that a run does not
+// end with nowhere to put them.
+func (s *session) directories() error {
+	for _, dir := range []struct{ flag, path string }{{"record", s.record}, {"samples", s.samples}} {
+		if dir.path == "" {
+			continue
+		}
+		if err := os.MkdirAll(dir.path, 0o755); err != nil {
+			return fmt.Errorf("-%s: %w", dir.flag, err)
+		}
+	}
+	return nil
+}
+
+// errInterrupted is why cells after a Ctrl-C have no numbers.
+var errInterrupted = engines.Errorf(engines.Cancelled, "interrupted")
+
+// interruptible is a context that ends at the first interrupt, so that the
+// cells already measured keep their lines. The second ends the process.
+func (s *session) interruptible() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel(errInterrupted)
+	}()
+	return ctx
+}
+
+// enoughPrompts checks before the first cell that the last one will find
+// prompts too.
+func (s *session) enoughPrompts() error {
+	if s.plan.cursor == nil {
+		return nil
+	}
+	need := 0
+	for _, c := range s.targets[0].cells {
+		need += c.shape.Total() * s.repeats()
+	}
+	err := s.plan.cursor.Check(need)
+	if errors.Is(err, prompts.ErrExhausted) {
+		return fmt.Errorf("%w; all cells of an engine together send %d requests", err, need)
+	}
+	return err
+}
+
+// repeats is -count.
+func (s *session) repeats() int {
+	if f := flag.Lookup("test.count"); f != nil {
+		if n, ok := f.Value.(flag.Getter).Get().(uint); ok {
+			return int(n)
+		}
+	}
+	return 1
+}
+
+func (s *session) cellNames() []string {
+	var names []string
+	for _, t := range s.targets {
+		for _, c := range t.cells {
+			names = append(names, "engine="+t.name+"/"+c.name)
+		}
+	}
+	return names
+}
+
+// oneLine keeps an error on the line it belongs to.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -1,0 +1,92 @@
+package enginebench
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+
+	"enginebench/engines"
+	"enginebench/fixtures"
+	"enginebench/fixtures/replay"
+	"enginebench/workload"
+)
+
+// startReplay starts the server that plays fsys's recordings, and makes its
+// engines the targets.
+func (s *session) startReplay(ctx context.Context, fsys fs.FS) error {
+	all, err := fixtures.LoadDir(fsys)
+	if err != nil {
+		return err
+	}
+	if all = s.wanted(all); len(all) == 0 {
+		return fmt.Errorf("replay: there is no recording to play; make some with make record, or measure live engines with -tags=live")
+	}
+	if err := alike(all); err != nil {
+		return err
+	}
+	if s.server, err = replay.Start(ctx, all, replay.Options{}); err != nil {
+		return err
+	}
+	for _, rec := range all {
+		t := s.target(rec.Header.Engine)
+		if t == nil {
+			if t, err = s.replayed(ctx, rec.Header.Engine); err != nil {
+				return err
+			}
+			s.targets = append(s.targets, t)
+		}
+		p, err := workload.PlanOf(rec, s.invocation)
+		if err != nil {
+			return err
+		}
+		t.cells = append(t.cells, cell{name: rec.Header.Cell, shape: p.Shape, recorded: rec})
+	}
+	return nil
+}
+
+// wanted are the recordings at the levels that -concurrency names, if it does.
+func (s *session) wanted(all []*fixtures.Recording) []*fixtures.Recording {
+	if !s.set["concurrency"] {
+		return all
+	}
+	return slices.DeleteFunc(all, func(r *fixtures.Recording) bool {
+		return !slices.Contains(s.plan.levels, r.Header.Concurrency)
+	})
+}
+
+// alike refuses to put recordings of different workloads into one result.
+func alike(all []*fixtures.Recording) error {
+	conditions := func(h fixtures.Header) [4]string {
+		return [4]string{h.Load, h.Prompts, strconv.Itoa(h.OutputTokens), strconv.FormatUint(h.Seed, 10)}
+	}
+	first := all[0].Header
+	for _, r := range all[1:] {
+		if h := r.Header; conditions(h) != conditions(first) {
+			return fmt.Errorf("replay: %s and %s were recorded under different conditions (load, prompts, output tokens or seed): replay them one by one",
+				fixtures.FileName(&first), fixtures.FileName(&h))
+		}
+	}
+	return nil
+}
+
+func (s *session) target(name string) *target {
+	for _, t := range s.targets {
+		if t.name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// replayed is a target whose server is the replay. It is opened as a live one
+// is, preflight and all.
+func (s *session) replayed(ctx context.Context, name string) (*target, error) {
+	spec, err := engines.ParseSpec(name + "=" + s.server.URL(name))
+	if err != nil {
+		return nil, err
+	}
+	t := &target{name: name, spec: spec}
+	return t, t.open(ctx)
+}
