@@ -44,7 +44,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 // kernel stamp, which two readings of the clocks may put a nanosecond apart
 // the wrong way round.
 func (c *Conn) stamp(arrival, seen time.Duration) {
-	c.arrival.Store(max(c.arrival.Load(), int64(arrival)))
+	if last := c.arrival.Load(); last != 0 {
+		arrival = max(arrival, time.Duration(last))
+	}
+	c.arrival.Store(int64(arrival))
 	c.seen.Store(int64(seen))
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 
 	"enginebench/engines"
 )
@@ -80,7 +79,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]by
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		if strings.Contains(err.Error(), "malformed HTTP") { // followed by raw bytes
+		if foreign(err) {
 			return nil, engines.Errorf(engines.Protocol, "%s does not answer in HTTP/1.1%s", c.cfg.Base.Host, hint(err))
 		}
 		failure := engines.Transport(ctx, err, false)

@@ -78,6 +78,16 @@ func ErrorText(body []byte) string {
 	return text
 }
 
+// spokeFirst is how net/http words that bytes came before it had asked, as a
+// gRPC server's settings do.
+const spokeFirst = "readLoopPeekFailLocked: %!w(<nil>)"
+
+// foreign reports whether a server spoke something that is not HTTP/1.1. The
+// error's text then goes on with raw bytes.
+func foreign(err error) bool {
+	return strings.Contains(err.Error(), "malformed HTTP") || strings.Contains(err.Error(), spokeFirst)
+}
+
 // hint guesses what a transport's error means when the wrong protocol is
 // spoken, which no library says in plain words.
 func hint(err error) string {
@@ -94,7 +104,7 @@ func hint(err error) string {
 		return " (it does not speak TLS: use http://, or grpc:// for Triton)"
 	case strings.Contains(text, `malformed HTTP response "\x15\x03`):
 		return " (it speaks TLS: use https://)"
-	case strings.Contains(text, `malformed HTTP response "\x00\x00`), strings.Contains(text, "malformed HTTP version \"HTTP/2"):
+	case strings.Contains(text, spokeFirst), strings.Contains(text, `malformed HTTP response "\x00\x00`), strings.Contains(text, "malformed HTTP version \"HTTP/2"):
 		return " (it speaks HTTP/2, as a gRPC server does: use grpc:// for Triton)"
 	}
 	return ""
