@@ -144,8 +144,18 @@ func read(path string, stdin io.Reader) (in input, err error) {
 	case !in.Complete:
 		return in, fmt.Errorf("%s is cut off: results without a PASS or FAIL after them; if they are whole, append a line PASS", path)
 	}
+	if begun, ended := len(beginsRun.FindAll(in.data, -1)), len(endsRun.FindAll(in.data, -1)); begun > ended {
+		return in, fmt.Errorf("%s is cut off within: %d runs begin in it and %d end in PASS or FAIL", path, begun, ended)
+	}
 	return in, nil
 }
+
+// A test binary prints its system before the first result and its verdict after
+// the last.
+var (
+	beginsRun = regexp.MustCompile(`(?m)^goos: `)
+	endsRun   = regexp.MustCompile(`(?m)^(PASS|FAIL)\r?$`)
+)
 
 // sort sorts the runs of all inputs into rows and sides.
 func (d *data) sort(inputs []input, p projections) error {
