@@ -141,7 +141,7 @@ func (in *Input) split(r io.Reader) (*splitText, error) {
 	scanner.Buffer(nil, maxLine)
 	var open *logBlock
 	for n := 1; scanner.Scan(); n++ {
-		line := strings.TrimSuffix(scanner.Text(), "\r")
+		line := scanner.Text() // without its line end, \r\n too
 		if n == 1 {
 			line = strings.TrimPrefix(line, "\ufeff")
 		}

@@ -66,7 +66,7 @@ func (r *Report) winners(g *Group, unit string, other int) string {
 	for _, level := range g.Levels {
 		switch d := r.Difference(g, level, unit, other); {
 		case !d.Known:
-		case !d.Significant:
+		case !d.Significant, d.Percent == 0:
 			same, known = append(same, level), known+1
 		default:
 			ahead[d.Ahead.ID], known = append(ahead[d.Ahead.ID], at{level, d}), known+1

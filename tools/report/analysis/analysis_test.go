@@ -1,0 +1,197 @@
+package analysis_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"enginebench/tools/internal/results"
+	"enginebench/tools/report/analysis"
+
+	"github.com/stretchr/testify/require"
+)
+
+// report analyses benchmark lines written as "engine level value unit …".
+func report(t *testing.T, opts analysis.Options, lines ...string) *analysis.Report {
+	text := ""
+	for _, line := range lines {
+		f := strings.SplitN(line, " ", 3)
+		if len(f) < 3 || strings.HasSuffix(f[0], ":") || f[0] == "---" {
+			text += line + "\n"
+			continue
+		}
+		text += fmt.Sprintf("BenchmarkServe/engine=%s/concurrency=%s-2 1 %s\n", f[0], f[1], f[2])
+	}
+	in, err := results.Read("run.txt", strings.NewReader(text))
+	require.NoError(t, err)
+	r, err := analysis.New([]*results.Input{in}, nil, opts)
+	require.NoError(t, err)
+	return r
+}
+
+func differences(r *analysis.Report, unit string) []string {
+	var out []string
+	g := r.Groups[0]
+	for _, row := range r.Table(g, unit).Rows {
+		out = append(out, row[len(row)-1])
+	}
+	return out
+}
+
+var labels = analysis.Options{Labels: []analysis.Label{{Engine: "triton", Title: "Triton TRT-LLM"}, {Engine: "vllm", Title: "vLLM Server"}}}
+
+// Throughput: d = (triton - vllm) / vllm; latency and TTFT: d = (vllm - triton) / vllm.
+func TestDifferenceRule(t *testing.T) {
+	r := report(t, labels,
+		"triton 1 110 tokens/s 90 ttft-ms",  // (110-100)/100 = +10 %; (100-90)/100 = +10 %
+		"triton 2 90 tokens/s 110 ttft-ms",  // -10 %: vLLM; (100-110)/100 = -10 %: vLLM
+		"triton 4 100 tokens/s 100 ttft-ms", // 0 is not > 0: vLLM +0.0%
+		"triton 8 100 tokens/s",             // no TTFT
+		"triton 16 100 tokens/s 100 ttft-ms",
+		"vllm 1 100 tokens/s 100 ttft-ms",
+		"vllm 2 100 tokens/s 100 ttft-ms",
+		"vllm 4 100 tokens/s 100 ttft-ms",
+		"vllm 8 100 tokens/s 100 ttft-ms",
+		"vllm 16 0 tokens/s 100 ttft-ms", // nothing is a share of 0
+	)
+	require.Equal(t, []string{"Triton +10.0%", "vLLM +10.0%", "vLLM +0.0%", "vLLM +0.0%", "-"}, differences(r, "tokens/s"))
+	require.Equal(t, []string{"Triton +10.0%", "vLLM +10.0%", "vLLM +0.0%", "-", "vLLM +0.0%"}, differences(r, "ttft-ms"))
+	require.Equal(t, []string{"8", "N/A", "100.00", "-"}, r.Table(r.Groups[0], "ttft-ms").Rows[3])
+}
+
+func TestBaselineAndOrder(t *testing.T) {
+	lines := []string{"vllm 1 100 tokens/s", "triton 1 110 tokens/s", "tgi 1 50 tokens/s"}
+	titles := func(r *analysis.Report) (list []string) {
+		for _, e := range r.Engines {
+			list = append(list, e.ID)
+		}
+		return list
+	}
+	r := report(t, analysis.Options{}, lines...)
+	require.Equal(t, []string{"vllm", "triton", "tgi"}, titles(r), "as first seen")
+	require.Equal(t, 0, r.Baseline)
+	r = report(t, labels, lines...)
+	require.Equal(t, []string{"triton", "vllm", "tgi"}, titles(r), "labelled ones first")
+	require.Equal(t, "vllm", r.Engines[r.Baseline].ID)
+	r = report(t, analysis.Options{Baseline: "tgi"}, lines...)
+	require.Equal(t, []string{"Concurrency", "vllm", "triton", "tgi", "vllm vs tgi", "triton vs tgi"}, r.Table(r.Groups[0], "tokens/s").Header)
+	require.Equal(t, []string{"1", "100.00", "110.00", "50.00", "vllm +100.0%", "triton +120.0%"}, r.Table(r.Groups[0], "tokens/s").Rows[0])
+	r = report(t, analysis.Options{Labels: []analysis.Label{{"vllm", "vLLM 0.10"}, {"triton", "vLLM 0.11"}}}, lines...)
+	require.Equal(t, "vLLM 0.11", r.Engines[1].Short, "a first word that two titles share names neither")
+}
+
+// Three against three values can be ordered in 20 ways, so the smallest p is
+// 2/20 = 0.1; four against four in 70: 2/70 = 0.029, without any overlap.
+func TestSeveralRunsAreTested(t *testing.T) {
+	runs := func(engine string, values ...float64) (lines []string) {
+		for _, v := range values {
+			lines = append(lines, fmt.Sprintf("%s 1 %g tokens/s", engine, v))
+		}
+		return lines
+	}
+	for name, test := range map[string]struct {
+		a, b []float64
+		want string
+	}{
+		"apart":      {[]float64{110, 111, 112, 113}, []float64{100, 101, 102, 103}, "triton +9.9%"}, // 111.5 / 101.5
+		"overlap":    {[]float64{110, 111, 112, 100.5}, []float64{100, 101, 102, 103}, "~ (p=0.200 n=4)"},
+		"three":      {[]float64{110, 111, 112}, []float64{100, 101, 102}, "~ (p=0.100 n=3)"},
+		"one is one": {[]float64{110, 111, 112}, []float64{100}, "triton +11.0%"},
+		"uneven":     {[]float64{110, 111, 112}, []float64{100, 101, 102, 103}, "~ (p=0.057 n=3+4)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := report(t, analysis.Options{}, append(runs("triton", test.a...), runs("vllm", test.b...)...)...)
+			require.Equal(t, []string{test.want}, differences(r, "tokens/s"))
+		})
+	}
+}
+
+func find(t *testing.T, texts []string, want string) string {
+	for _, text := range texts {
+		if strings.Contains(text, want) {
+			return text
+		}
+	}
+	require.Failf(t, "no such finding", "want %q in\n%s", want, strings.Join(texts, "\n"))
+	return ""
+}
+
+func TestFindingsSayWhoWinsWhere(t *testing.T) {
+	r := report(t, labels,
+		"triton 1 120 tokens/s 10 ttft-ms", "triton 2 210 tokens/s 10 ttft-ms", "triton 4 300 tokens/s 10 ttft-ms",
+		"vllm 1 100 tokens/s 20 ttft-ms", "vllm 2 200 tokens/s 40 ttft-ms", "vllm 4 400 tokens/s 100 ttft-ms")
+	require.Equal(t, "Throughput (tokens/sec): Triton TRT-LLM is ahead at concurrency 1 and 2, by 5.0% (at 2) to 20.0% (at 1); vLLM Server is ahead at concurrency 4 by 25.0%.",
+		find(t, r.Findings, "Throughput"))
+	require.Equal(t, "Time to First Token (ms): Triton TRT-LLM is ahead at every level (concurrency 1 to 4), by 50.0% (at 1) to 90.0% (at 4).",
+		find(t, r.Findings, "Time to First"))
+	require.Equal(t, "Triton TRT-LLM: 2.5 times the throughput for 4 times the load (concurrency 1 to 4): scaling efficiency 62.5%.", // 300/120 = 2.5; 2.5/4
+		find(t, r.Findings, "scaling efficiency 62.5"))
+}
+
+// Flat: less than a tenth of what the load grew. Queueing: TTFT grows more than
+// twice as fast as the load.
+func TestFindingsNameTheSaturationPoint(t *testing.T) {
+	for name, test := range map[string]struct {
+		speed, ttft float64 // at concurrency 64, after 1000 tokens/s and 40 ms at 32
+		want        string
+	}{
+		"queueing":        {1040, 5000, "queueing from concurrency 32 on: from concurrency 32 to 64 throughput changes by +4.0% while TTFT grows 125.0 times"},
+		"falling":         {900, 200, "queueing from concurrency 32 on: from concurrency 32 to 64 throughput changes by -10.0% while TTFT grows 5.0 times"},
+		"flat alone":      {1040, 140, "throughput is flat from concurrency 32 on: from concurrency 32 to 64 throughput changes by +4.0%, TTFT 3.5 times"},
+		"still growing":   {1150, 5000, "no saturation up to concurrency 64"}, // 15 % of 100 %
+		"just growing on": {1101, 161, "no saturation"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := report(t, analysis.Options{}, "vllm 32 1000 tokens/s 40 ttft-ms", fmt.Sprintf("vllm 64 %g tokens/s %g ttft-ms", test.speed, test.ttft))
+			find(t, r.Findings, test.want)
+		})
+	}
+}
+
+func doubts(r *analysis.Report) (list []string) {
+	for _, d := range r.Doubts {
+		list = append(list, d.String())
+	}
+	return list
+}
+
+func TestTooFewRunsAreADoubt(t *testing.T) {
+	for n, want := range map[int]string{1: "no repeat", 2: "too few for any difference", 3: "too few for any difference", 4: "fewer than the 6", 6: ""} {
+		var lines []string
+		for i := range n {
+			lines = append(lines, fmt.Sprintf("vllm 1 %d tokens/s", 100+i))
+		}
+		r := report(t, analysis.Options{}, lines...)
+		if want == "" {
+			require.Empty(t, r.Doubts)
+			continue
+		}
+		find(t, doubts(r), want)
+	}
+}
+
+func TestPooledVersionsAreADoubt(t *testing.T) {
+	r := report(t, analysis.Options{}, "vllm-version: 0.10", "vllm 1 100 tokens/s", "vllm-version: 0.11", "vllm 1 101 tokens/s")
+	find(t, doubts(r), "vllm-version is 0.10 and 0.11")
+	require.Equal(t, "0.10, 0.11", r.Engines[0].Version)
+}
+
+func TestUnknownDirectionIsNotJudged(t *testing.T) {
+	opts := analysis.Options{Metrics: []string{"widgets"}}
+	r := report(t, opts, "vllm 1 1 tokens/s 5 widgets", "tgi 1 1 tokens/s 6 widgets")
+	require.Equal(t, []string{"-"}, differences(r, "widgets"))
+	find(t, r.Notes, "Nothing says whether higher or lower values of widgets are better")
+	require.NotEmpty(t, r.Table(r.Groups[0], "widgets").Rows)
+}
+
+func TestQuote(t *testing.T) {
+	for arg, want := range map[string]string{"a=b": "a=b", "A10G 24GB": "'A10G 24GB'", "it's": `'it'\''s'`, "$(rm)": "'$(rm)'", "": "''"} {
+		require.Equal(t, want, analysis.Quote(arg))
+	}
+}
+
+func TestTitles(t *testing.T) {
+	for unit, want := range map[string]string{"ttft-p99-ms": "Time to First Token, p99 (ms)", "itl-p50-ms": "Inter-Token Latency, p50 (ms)", "latency-p90-ms": "Latency, p90 (ms)", "widgets": "widgets"} {
+		require.Equal(t, want, analysis.Title(unit))
+	}
+}
