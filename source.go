@@ -143,7 +143,7 @@ func (t *target) open(ctx context.Context) error {
 	var err error
 	spec := t.spec
 	if t.engine, err = catalog.Open(spec); err != nil {
-		return fmt.Errorf("engine %s: %w", spec.Name, err)
+		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, preflightLimit, engines.Errorf(engines.RequestTimeout, "no answer within %v", preflightLimit))
 	defer cancel()

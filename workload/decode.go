@@ -23,8 +23,21 @@ type Outcome struct {
 	Chunks  int
 	Reads   Reads            // how the bytes came, for the audits
 	Server  engines.Counters // what the engine's own counters grew by; nil: it has none
+	Canary  *Canary          // the same client's numbers against known ones; nil: there was none
+	Knee    float64          // chunks a second that this machine's client was calibrated for; 0: it was not
 	Witness Witness
 	Stopped error // why the run was given up; nil: it ran to its end
+}
+
+// Canary holds what the client reported of scripted streams against what the
+// server of them really did: errors are reported minus true.
+type Canary struct {
+	Streams     int
+	TTFT        time.Duration // mean, true
+	TTFTError   time.Duration // of the mean
+	ITLErrorP99 time.Duration // by magnitude
+	Tokens      int           // true
+	TokensError int
 }
 
 // Decode turns a run's captures into samples. It uses all cores, since the

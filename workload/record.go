@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"enginebench/engines"
+	"enginebench/fixtures"
 )
 
 // Verdict says whether a run's numbers can be trusted.
@@ -14,6 +15,21 @@ const (
 	Suspect Verdict = "SUSPECT" // the numbers stand, with reasons to doubt them
 	Invalid Verdict = "INVALID" // there are no numbers
 )
+
+// Conditions are what the cells of one result share, and what two results must
+// share to be compared.
+type Conditions struct {
+	Load         string // as [ParseLoad] reads it
+	Prompts      string // hash of the whole pool
+	OutputTokens int
+	Seed         uint64
+	Describe     map[string]string // what only the user knows: gpu, …
+}
+
+// ConditionsOf are the conditions under which a recording was made.
+func ConditionsOf(h fixtures.Header) Conditions {
+	return Conditions{h.Load, h.Prompts, h.OutputTokens, h.Seed, h.Describe}
+}
 
 // RunRecord is what one run of a cell came to, with exact values and the
 // evidence for them. It is the first line of the run in a -samples file.
@@ -51,4 +67,18 @@ type EngineInfo struct {
 	Dialect  string   `json:"dialect,omitempty"`
 	Counts   string   `json:"counts,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Record makes the record of a run of which m are the metrics and j is the
+// verdict. Run, Warnings and Findings are left to the caller.
+func (o *Outcome) Record(engine string, info engines.Info, c Conditions, m Summary, j Judgement) RunRecord {
+	return RunRecord{
+		Engine: engine, Cell: o.Plan.Cell, When: o.Start.UTC().Truncate(time.Second),
+		Load: c.Load, Concurrency: o.Plan.Concurrency, Prompts: c.Prompts, OutputTokens: c.OutputTokens, Seed: c.Seed,
+		Info: EngineInfo{Version: info.Version, Model: info.Model, Server: info.Server, Protocol: info.Protocol,
+			Dialect: info.Dialect, Counts: info.Counts, Warnings: info.Warnings},
+		Describe: c.Describe, Metrics: m.Metrics,
+		Sent: m.Sent, OK: m.OK, Failed: m.Failed, Cancelled: m.Cancelled, ByClass: m.ByClass,
+		Verdict: j.Verdict, Reasons: j.Reasons, Evidence: o.Evidence(),
+	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +44,7 @@ type Runner struct {
 type Run struct {
 	Plan     *Plan
 	Start    time.Time          // the epoch: all times of the captures count from it
+	Epoch    time.Duration      // the same on the clock of capture.Now
 	Elapsed  time.Duration      // until the last reply ended
 	Captures []*capture.Capture // by index in the plan; valid until the runner's next run
 	Sent     []bool             // by index: whether it was sent at all
@@ -92,7 +91,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Run, error) {
 	w.drive()
 	run := &Run{Plan: p, Captures: r.captures[:len(p.Requests)], Sent: w.sent}
 	run.Elapsed = capture.Now() - w.epoch
-	run.Start = w.start
+	run.Start, run.Epoch = w.start, w.epoch
 	run.Stopped = w.close()
 	run.Witness = witness()
 	for _, c := range run.Captures {
@@ -193,7 +192,6 @@ type window struct {
 	next   atomic.Int64
 	failed atomic.Int64
 	watch  *watch
-	gc     int
 }
 
 // open prepares the process for a window in which it does nothing but capture:
@@ -202,25 +200,18 @@ type window struct {
 func (w *window) open(ctx context.Context) (witness func() Witness) {
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.watch = newWatch(w.runner.Limits, len(w.runner.slots))
-	runtime.GC()
-	w.gc = debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(memoryLimit)
+	quiet.begin()
 	witness = beginWitness()
 	w.start, w.epoch = time.Now(), capture.Now()
 	go w.watch.run(w.ctx)
 	return witness
 }
 
-// memoryLimit is where the collector works even in a window: better a late
-// chunk than a killed process.
-const memoryLimit = 8 << 30
-
 func (w *window) close() error {
 	stopped := context.Cause(w.ctx)
 	w.cancel(nil)
 	<-w.watch.done
-	debug.SetGCPercent(w.gc)
-	debug.SetMemoryLimit(1<<63 - 1)
+	quiet.end()
 	return stopped
 }
 

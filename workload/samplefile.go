@@ -1,10 +1,52 @@
 package workload
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 )
+
+// SaveSamples writes a run into a file of its own in dir, whole or not at all.
+// invocation tells runs of several processes apart by the files' names, which
+// begin with engine and cell.
+func SaveSamples(dir, invocation string, record RunRecord, samples []Sample) error {
+	name := fmt.Sprintf("%s.%s.%s-%s-%03d.jsonl", record.Engine, record.Cell, record.When.Format("20060102T150405"), invocation, record.Run)
+	return writeFile(filepath.Join(dir, name), func(w io.Writer) error { return WriteSamples(w, record, samples) })
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".*.part")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	w := bufio.NewWriter(f)
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
 
 // WriteSamples writes a run as the lines of a samples file: {"run":{…}}, and
 // then {"sample":{…}} for each request.
@@ -22,19 +64,21 @@ func WriteSamples(w io.Writer, record RunRecord, samples []Sample) error {
 }
 
 // Evidence is what the client saw of itself during the run, by name and unit.
+// A recording has no witness, and so nothing of the machine.
 func (o *Outcome) Evidence() map[string]float64 {
-	w := o.Witness
 	e := map[string]float64{
-		"chunks":               float64(o.Chunks),
-		"block-chunks":         float64(o.Reads.Blocks),
-		"gc-cycles":            float64(w.GCCycles),
-		"gc-pause-ms":          ms(float64(w.GCPause)),
-		"client-cpu-s":         w.CPU.Seconds(),
-		"steal-%":              100 * w.Steal,
-		"throttled-ms":         ms(float64(w.Throttled)),
-		"involuntary-switches": float64(w.Involuntary),
-		"clock-drift-ppm":      1e6 * w.Drift,
-		"cores":                float64(w.Cores),
+		"chunks":       float64(o.Chunks),
+		"block-chunks": float64(o.Reads.Blocks),
+	}
+	if w := o.Witness; w != (Witness{}) {
+		e["gc-cycles"] = float64(w.GCCycles)
+		e["gc-pause-ms"] = ms(float64(w.GCPause))
+		e["client-cpu-s"] = w.CPU.Seconds()
+		e["steal-%"] = 100 * w.Steal
+		e["throttled-ms"] = ms(float64(w.Throttled))
+		e["involuntary-switches"] = float64(w.Involuntary)
+		e["clock-drift-ppm"] = 1e6 * w.Drift
+		e["cores"] = float64(w.Cores)
 	}
 	for _, q := range []rank{{name: "p50", q: 0.5}, {name: "p99", q: 0.99}} {
 		if v, ok := Quantile(o.Delays, q.q); ok {
@@ -43,6 +87,13 @@ func (o *Outcome) Evidence() map[string]float64 {
 	}
 	if n := len(o.Delays); n > 0 {
 		e["client-max-us"] = us(o.Delays[n-1])
+	}
+	if c := o.Canary; c != nil {
+		e["canary-streams"], e["canary-ttft-ms"] = float64(c.Streams), ms(float64(c.TTFT))
+		e["canary-ttft-error-us"], e["canary-itl-error-p99-us"] = us(c.TTFTError), us(c.ITLErrorP99)
+	}
+	if rate := chunkRate(*o); rate > 0 {
+		e["chunks/s"] = rate
 	}
 	if share, ok := Fullness(o.Samples, o.Plan.Concurrency); ok {
 		e["slots-full-%"] = 100 * share

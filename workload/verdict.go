@@ -127,11 +127,28 @@ func suspect(m Summary, outcomes []Outcome) (reasons []string) {
 		if o.Witness.Throttled > 0 && float64(o.Witness.Throttled) > maxStolen*float64(Span(o.Samples)) {
 			say("the client was throttled for %v by its CPU quota", o.Witness.Throttled)
 		}
+		if c := o.Canary; c != nil && c.TTFT > 0 && math.Abs(float64(c.TTFTError)) > maxCanaryError*float64(c.TTFT) {
+			say("scripted streams through the same client read a TTFT of %.3f ms where %.3f ms are true", ms(float64(c.TTFT+c.TTFTError)), ms(float64(c.TTFT)))
+		}
+		if c := o.Canary; c != nil && c.TokensError != 0 {
+			say("scripted streams through the same client read %d tokens where %d are true", c.Tokens+c.TokensError, c.Tokens)
+		}
+		if rate := chunkRate(o); o.Knee > 0 && rate > o.Knee {
+			say("%.0f chunks a second came, and this machine's client was calibrated for %.0f (make calibrate)", rate, o.Knee)
+		}
 		if late, ok := userStampError(o); ok {
 			say("arrivals are the program's own times (stamp=user), which may be up to %v late with %d streams", late, o.Plan.Concurrency)
 		}
 	}
 	return reasons
+}
+
+func chunkRate(o Outcome) float64 {
+	span := Span(o.Samples)
+	if span <= 0 {
+		return 0
+	}
+	return float64(o.Chunks) / span.Seconds()
 }
 
 func cachedTokens(samples []Sample) (cached, prompt int) {

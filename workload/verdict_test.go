@@ -48,6 +48,14 @@ func TestVerdicts(t *testing.T) {
 		}, Suspect, "16 of 40 prompt tokens came from the engine's prefix cache"},
 		{"a stolen machine", func(o *Outcome) { o.Witness.Steal = 0.02 }, Suspect, "2.0 % of the machine's time was stolen"},
 		{"a throttled client", func(o *Outcome) { o.Witness.Throttled = 50 * time.Millisecond }, Suspect, "throttled for 50ms"},
+		{"a client that adds to known times", func(o *Outcome) {
+			o.Canary = &Canary{TTFT: at(100), TTFTError: -at(2)}
+		}, Suspect, "read a TTFT of 98.000 ms where 100.000 ms are true"},
+		{"a client that loses tokens", func(o *Outcome) { o.Canary = &Canary{Tokens: 64, TokensError: -1} }, Suspect, "63 tokens where 64 are true"},
+		{"a client that reads known times right", func(o *Outcome) { o.Canary = &Canary{TTFT: at(100), TTFTError: at(1) / 2, Tokens: 64} }, Valid, ""},
+		// 4 chunks in the 119 ms from the first send to the last token: 33.6 a second.
+		{"beyond the knee", func(o *Outcome) { o.Chunks, o.Knee = 4, 33 }, Suspect, "34 chunks a second came, and this machine's client was calibrated for 33"},
+		{"below the knee", func(o *Outcome) { o.Chunks, o.Knee = 4, 34 }, Valid, ""},
 		{"user stamps where streams queue", func(o *Outcome) {
 			// 512 streams of 10 µs: 5.12 ms beside gaps of 10 ms.
 			for i := range o.Samples {

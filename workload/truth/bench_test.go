@@ -1,0 +1,116 @@
+package truth_test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"enginebench/engines"
+	"enginebench/engines/catalog"
+	"enginebench/fixtures"
+	"enginebench/fixtures/replay"
+	"enginebench/fixtures/script"
+	"enginebench/workload"
+	"enginebench/workload/truth"
+)
+
+func TestMain(m *testing.M) {
+	replay.MaybeServe()
+	pinBenchmarks()
+	os.Exit(m.Run())
+}
+
+// play runs a script's cell against a server that plays it.
+type play struct {
+	server *replay.Server
+	engine engines.Engine
+	rec    *fixtures.Recording
+	runner *workload.Runner
+}
+
+func startPlay(tb testing.TB, s script.Script, o replay.Options) *play {
+	tb.Helper()
+	rec, err := s.Recording()
+	require.NoError(tb, err)
+	server, err := replay.Start(tb.Context(), []*fixtures.Recording{rec}, o)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { server.Close() })
+	spec, err := engines.ParseSpec("script=" + server.URL("script"))
+	require.NoError(tb, err)
+	engine, err := catalog.Open(spec)
+	require.NoError(tb, err)
+	_, err = engine.Describe(tb.Context())
+	require.NoError(tb, err)
+	runner := &workload.Runner{Engine: engine, Limits: workload.Limits{MaxErrors: 0}}
+	tb.Cleanup(func() { runner.Close() })
+	return &play{server: server, engine: engine, rec: rec, runner: runner}
+}
+
+func (p *play) run(tb testing.TB) (*workload.Run, truth.Comparison) {
+	tb.Helper()
+	plan, err := workload.PlanOf(p.rec, "truth")
+	require.NoError(tb, err)
+	_, err = p.server.Report() // the preflight's
+	require.NoError(tb, err)
+	run, err := p.runner.Run(tb.Context(), plan)
+	require.NoError(tb, err)
+	require.NoError(tb, run.Stopped)
+	report, err := p.server.Report()
+	require.NoError(tb, err)
+	c, err := truth.Compare(run, p.engine, p.rec, report)
+	require.NoError(tb, err)
+	return run, c
+}
+
+func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+
+// BenchmarkTruth is how far what the client reports is from what the server
+// did, with client and server on a CPU each. In a burst all streams get a
+// token at the same instant, as from a decode step; one iteration is one
+// request a stream.
+//
+//	go test -bench=Truth -benchtime=1x -count=3 ./workload/truth
+func BenchmarkTruth(b *testing.B) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		dialect string
+		streams int
+		step    time.Duration
+		tokens  int
+	}{
+		{"openai.completions", 64, 50 * ms, 32},
+		{"openai.completions", 512, 50 * ms, 32},
+		{"openai.completions", 2048, 50 * ms, 32},
+		{"openai.completions", 10000, 500 * ms, 12},
+		{"triton.tensorrt_llm", 64, 50 * ms, 32},
+		{"triton.tensorrt_llm", 512, 50 * ms, 32},
+	} {
+		b.Run(fmt.Sprintf("%s/burst/step=%v/streams=%d", c.dialect, c.step, c.streams), func(b *testing.B) {
+			p := startPlay(b, script.Script{Dialect: c.dialect, Load: "waves", Cell: fmt.Sprintf("wave=%d", c.streams),
+				Concurrency: c.streams, Requests: c.streams, Tokens: c.tokens, TTFT: 2 * c.step, Gap: c.step, Step: c.step}, replay.Options{Pin: true})
+			var run *workload.Run
+			var t truth.Comparison
+			for b.Loop() {
+				run, t = p.run(b)
+			}
+			require.Equal(b, t.Tokens.True, t.Tokens.Reported)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(us(truth.At(t.Chunks, 0.5)), "arrival-error-p50-us")
+			b.ReportMetric(us(truth.At(t.Chunks, 0.99)), "arrival-error-p99-us")
+			b.ReportMetric(us(t.TTFT.Error()), "ttft-error-us")
+			b.ReportMetric(100*t.TTFT.Share(), "ttft-error-%")
+			b.ReportMetric(us(t.Latency.Error()), "latency-error-us")
+			b.ReportMetric(us(t.TPOT.Error()), "tpot-error-us")
+			b.ReportMetric(us(truth.At(t.ITLs, 0.99)), "itl-error-p99-us")
+			b.ReportMetric(float64(t.Coalesced), "coalesced")
+			b.ReportMetric(us(run.Witness.CPU)/float64(len(t.Chunks)), "cpu-us/chunk")
+			b.ReportMetric(float64(run.Witness.GCCycles), "gc-cycles")
+			b.ReportMetric(us(t.Late.P99), "server-late-p99-us")
+			b.Logf("server late: %v; GOMAXPROCS %d", t.Late, runtime.GOMAXPROCS(0))
+		})
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package truth_test
+
+func pinBenchmarks() {}

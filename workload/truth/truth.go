@@ -1,0 +1,151 @@
+// Package truth compares what a client reports with what really happened: a
+// replay server notes when each request's last byte came and when it wrote each
+// chunk, and a run against it says what the client made of that.
+//
+// Truth for a chunk is the server's write of it, counted from the kernel's
+// arrival of the request's last byte at the server; the client reports the
+// chunk's arrival, counted from the write of the request's first byte. What
+// lies between the two is everything that the path and the client add.
+package truth
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"enginebench/engines"
+	"enginebench/engines/capture"
+	"enginebench/fixtures"
+	"enginebench/fixtures/replay"
+	"enginebench/workload"
+)
+
+// Comparison is a run beside the truth. Errors are reported minus true, sorted
+// where they are lists.
+type Comparison struct {
+	Requests  int
+	Tokens    Pair[int]           // output tokens of all requests: reported, and in the chunks written
+	Chunks    []time.Duration     // arrival of each chunk against its write, on one clock
+	TTFT      Pair[time.Duration] // means over requests
+	Latency   Pair[time.Duration]
+	TPOT      Pair[time.Duration] // means over requests with more than one token event
+	TTFTs     []time.Duration     // errors, request by request
+	Latencies []time.Duration
+	Coalesced int             // chunks written that were read together with a later one
+	ITLs      []time.Duration // errors of the gaps between consecutive token events
+	Late      replay.Lateness // the server's own
+}
+
+// Pair is a reported and a true value.
+type Pair[T int | time.Duration] struct{ Reported, True T }
+
+// Error is reported minus true.
+func (p Pair[T]) Error() T { return p.Reported - p.True }
+
+// Share is the error as a share of the truth, 0 where that is 0.
+func (p Pair[T]) Share() float64 {
+	if p.True == 0 {
+		return 0
+	}
+	return float64(p.Error()) / float64(p.True)
+}
+
+// Compare puts a run against a server beside the server's report of it; rec is
+// what was played. Replies must be whole. The error says which request was not
+// played, failed, or brought other bytes than were written.
+//
+// Where the client read several written chunks at once, what it read is held
+// against the last of them: the kernel's stamp is that of the last byte.
+func Compare(run *workload.Run, d engines.Decoder, rec *fixtures.Recording, report replay.Report) (Comparison, error) {
+	c := Comparison{Late: report.Late}
+	played := map[int]replay.Played{}
+	for _, p := range report.Requests {
+		if p.ID.Cell == run.Plan.Cell {
+			played[p.ID.Index] = p
+		}
+	}
+	for _, r := range rec.Requests {
+		if r.Cell != run.Plan.Cell || r.Index >= len(run.Sent) || !run.Sent[r.Index] {
+			continue
+		}
+		p, ok := played[r.Index]
+		if !ok {
+			return c, fmt.Errorf("compare with the truth: the server did not play request %d", r.Index)
+		}
+		if err := c.add(run.Captures[r.Index], run.Epoch, d, r.Capture, p); err != nil {
+			return c, fmt.Errorf("compare with the truth: request %d: %w", r.Index, err)
+		}
+	}
+	if c.Requests == 0 {
+		return c, errors.New("compare with the truth: no request was sent")
+	}
+	n := time.Duration(c.Requests)
+	for _, p := range []*Pair[time.Duration]{&c.TTFT, &c.Latency, &c.TPOT} {
+		p.Reported, p.True = p.Reported/n, p.True/n
+	}
+	for _, list := range [][]time.Duration{c.Chunks, c.TTFTs, c.Latencies, c.ITLs} {
+		slices.Sort(list)
+	}
+	return c, nil
+}
+
+// add takes in one reply: what was captured of it, what was played, and when.
+func (c *Comparison) add(got *capture.Capture, epoch time.Duration, d engines.Decoder, played *capture.Capture, p replay.Played) error {
+	if len(got.Data) != len(played.Data) || len(p.Chunks) != len(played.Chunks) {
+		return fmt.Errorf("%d bytes came of %d written in %d of %d chunks", len(got.Data), len(played.Data), len(p.Chunks), len(played.Chunks))
+	}
+	reply, script := d.Decode(got), d.Decode(played)
+	if reply.Err != nil {
+		return reply.Err
+	}
+	if len(reply.Events) == 0 {
+		return errors.New("no token came")
+	}
+	written := make([]time.Duration, len(got.Chunks)) // by chunk read, the write of its last byte
+	for i, chunk := range got.Chunks {
+		k, _ := slices.BinarySearchFunc(played.Chunks, chunk.End, func(w capture.Chunk, end int) int { return w.End - end })
+		written[i] = p.Chunks[k]
+		if played.Chunks[k].End == chunk.End {
+			c.Chunks = append(c.Chunks, chunk.Arrival+epoch-written[i])
+		}
+	}
+	c.Coalesced += len(played.Chunks) - len(got.Chunks)
+	c.Requests++
+	c.Tokens.Reported, c.Tokens.True = c.Tokens.Reported+reply.Tokens, c.Tokens.True+script.Tokens
+	c.addTimes(reply, got.Send, written, p.Arrival)
+	return nil
+}
+
+func (c *Comparison) addTimes(reply engines.Reply, send time.Duration, written []time.Duration, arrival time.Duration) {
+	first, last := reply.Events[0], reply.Events[len(reply.Events)-1]
+	ttft := Pair[time.Duration]{first.Arrival - send, written[first.Chunk] - arrival}
+	latency := Pair[time.Duration]{last.Arrival - send, written[last.Chunk] - arrival}
+	c.TTFT.Reported, c.TTFT.True = c.TTFT.Reported+ttft.Reported, c.TTFT.True+ttft.True
+	c.Latency.Reported, c.Latency.True = c.Latency.Reported+latency.Reported, c.Latency.True+latency.True
+	c.TTFTs = append(c.TTFTs, ttft.Error())
+	c.Latencies = append(c.Latencies, latency.Error())
+	if n := time.Duration(reply.Tokens - first.Tokens); n > 0 {
+		c.TPOT.Reported += (latency.Reported - ttft.Reported) / n
+		c.TPOT.True += (latency.True - ttft.True) / n
+	}
+	for i := 1; i < len(reply.Events); i++ {
+		before, after := reply.Events[i-1], reply.Events[i]
+		c.ITLs = append(c.ITLs, (after.Arrival-before.Arrival)-(written[after.Chunk]-written[before.Chunk]))
+	}
+}
+
+// At is the nearest-rank quantile of sorted errors by magnitude, so that late
+// and early do not cancel.
+func At(sorted []time.Duration, q float64) time.Duration {
+	abs := make([]time.Duration, len(sorted))
+	for i, d := range sorted {
+		abs[i] = max(d, -d)
+	}
+	slices.SortFunc(abs, cmp.Compare)
+	if len(abs) == 0 {
+		return 0
+	}
+	return abs[min(int(q*float64(len(abs))), len(abs)-1)]
+}
