@@ -11,6 +11,7 @@ import (
 	"enginebench/engines"
 	"enginebench/fixtures"
 	"enginebench/workload"
+	"enginebench/workload/line"
 )
 
 // Serve runs the benchmark: a sub-benchmark for each engine and, below it, for
@@ -37,7 +38,7 @@ func (s *session) measure(b *testing.B, t *target, c cell) {
 	fail := func(format string, args ...any) {
 		b.Helper()
 		s.failedN++
-		b.Fatal(flat(fmt.Sprintf(format, args...)))
+		b.Fatal(line.Flat(fmt.Sprintf(format, args...)))
 	}
 	if err := context.Cause(s.ctx); err != nil {
 		fail("not measured: %v", err)
@@ -65,14 +66,11 @@ func (s *session) measure(b *testing.B, t *target, c cell) {
 		fail("write samples: %v", err)
 	}
 	if judgement.Verdict == workload.Invalid {
-		fail("INVALID: %s", joinReasons(judgement.Reasons))
+		fail("%s", line.Failure(judgement))
 	}
 	report(b, summary, s.metrics == "all")
-	for _, reason := range judgement.Reasons {
-		b.Logf("%s: %s", judgement.Verdict, flat(reason))
-	}
-	for _, doubt := range append(m.warnings, m.findings...) {
-		b.Log(flat(doubt))
+	for _, note := range line.Notes(judgement, m.warnings, m.findings) {
+		b.Log(note)
 	}
 	s.measuredN++
 }
@@ -81,10 +79,8 @@ func (s *session) measure(b *testing.B, t *target, c cell) {
 // which forgets what was reported before its end.
 func report(b *testing.B, m workload.Summary, all bool) {
 	b.ReportMetric(0, "ns/op") // takes it off the line: it says nothing here
-	for _, metric := range workload.Metrics {
-		if v, ok := m.Metrics[metric.Unit]; ok && (all || !metric.All) {
-			b.ReportMetric(v, metric.Unit)
-		}
+	for unit, value := range line.Values(m, all) {
+		b.ReportMetric(value, unit)
 	}
 }
 
@@ -167,7 +163,7 @@ func (m *measurement) keep(run *workload.Run) {
 	if m.record == "" || m.runs[m.key()] > 1 {
 		return
 	}
-	common := m.common()
+	common := m.conditions()
 	rec := workload.Recording(run, fixtures.Header{Engine: m.target.name, Prompts: common.Prompts, Info: m.target.info,
 		Target: fixtures.TargetOf(m.target.spec.URL, m.target.spec.Options), Describe: common.Describe}, m.recordText)
 	if _, err := fixtures.Write(m.record, rec, m.secrets()...); err != nil {
