@@ -40,6 +40,8 @@ type session struct {
 	ctx        context.Context
 	targets    []*target
 	server     *replay.Server
+	canary     *canary  // of live runs
+	knee       float64  // chunks a second; 0: not calibrated
 	notes      []string // lines for people
 	measuredN  int
 	failedN    int
@@ -54,11 +56,11 @@ func run(m *testing.M, source []Source) int {
 	if f := flag.Lookup("test.bench"); f == nil || f.Value.String() == "" {
 		return m.Run()
 	}
+	defer s.end()
 	if err := s.begin(source); err != nil {
 		fmt.Fprintf(os.Stderr, "# enginebench: %s\n", oneLine(err))
 		return 2
 	}
-	defer s.end()
 	s.header(os.Stdout)
 	current = s
 	code := m.Run()
@@ -97,11 +99,15 @@ func (s *session) begin(source []Source) error {
 		from = source[0]
 	}
 	if err := s.findTargets(s.ctx, from); err != nil {
-		s.end()
 		return err
 	}
 	if err := s.enoughPrompts(); err != nil {
 		return err
+	}
+	if s.server == nil {
+		if s.canary, err = startCanary(s.ctx); err != nil {
+			return err
+		}
 	}
 	s.screen = openScreen()
 	return nil
@@ -109,6 +115,7 @@ func (s *session) begin(source []Source) error {
 
 func (s *session) end() {
 	s.screen.close()
+	s.canary.close()
 	if s.server != nil {
 		s.server.Close()
 	}

@@ -72,6 +72,9 @@ func (s *session) measure(b *testing.B, t *target, c cell) {
 	for _, note := range line.Notes(judgement, m.warnings, m.findings) {
 		b.Log(note)
 	}
+	if c := m.outcomes[len(m.outcomes)-1].Canary; c != nil {
+		b.Log(canaryLine(c))
+	}
 	s.measuredN++
 }
 
@@ -128,22 +131,43 @@ func (m *measurement) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var run *workload.Run
 	before := m.target.counters(ctx)
-	stop := m.screen.watch(m.key(), m.runner.Progress)
-	run, err := m.runner.Run(ctx, p)
-	stop()
+	canary, err := m.canary.around(ctx, p.Concurrency, func() (err error) {
+		defer m.screen.watch(m.key(), m.runner.Progress)()
+		run, err = m.runner.Run(ctx, p)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	out := workload.Decode(run, m.target.name, m.target.engine, m.target.info)
 	out.Server = m.target.counters(ctx).Since(before)
+	out.Canary, out.Knee = canary, m.knee
+	if m.cell.recorded != nil {
+		out.Canary = m.check(run)
+	}
 	for i := range out.Samples {
 		out.Samples[i].Run = m.runs[m.key()]
 	}
 	m.runs[m.key()]++
 	m.outcomes = append(m.outcomes, out)
 	m.keep(run)
+	if m.plan.cursor != nil {
+		m.warnings = append(m.warnings, m.plan.cursor.Warnings()...)
+	}
 	return nil
+}
+
+// check puts a replayed run beside what the replay did: there the whole load
+// is scripted, and no canary is needed.
+func (m *measurement) check(run *workload.Run) *workload.Canary {
+	found, err := compared(run, m.target.engine, m.cell.recorded, m.server)
+	if err != nil {
+		m.warnings = append(m.warnings, err.Error())
+		return nil
+	}
+	return found
 }
 
 func (m *measurement) nextPlan() (*workload.Plan, error) {

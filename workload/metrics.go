@@ -22,7 +22,7 @@ func Lookup(unit string) (Metric, bool) {
 // definition. Reports, gates and exports read definitions and directions here.
 var Metrics = []Metric{
 	{Unit: "tokens/s", Better: +1, Text: "output tokens of successful requests / (last token-bearing arrival of any request - first send)"},
-	{Unit: "steady-tokens/s", Better: +1, Text: "tokens that arrived while all slots were in flight / that time"},
+	{Unit: "steady-tokens/s", Better: +1, Text: "tokens that arrived while all slots were in flight / that time; a slot refilled within a decode step counts as in flight"},
 	{Unit: "ttft-ms", Better: -1, Text: "mean over requests of first token-bearing arrival - send"},
 	{Unit: "latency-ms", Better: -1, Text: "mean over requests of last token-bearing arrival - send"},
 	{Unit: "tpot-ms", Better: -1, Text: "mean over requests of (last - first token arrival) / (tokens - tokens in the first token-bearing event)"},

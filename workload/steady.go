@@ -48,8 +48,13 @@ func full(samples []Sample, c int) []interval {
 
 // Steady is how long all c slots were in flight at once, and how many tokens
 // arrived in that time; known is false if some event's tokens are not known.
+//
+// A slot that takes its next request within a decode step has missed none and
+// counts as in flight all along. Otherwise the tokens that the other slots get
+// in the same step, microseconds after its last, would be left out together
+// with hardly any time.
 func Steady(samples []Sample, c int) (d time.Duration, tokens int, known bool) {
-	stretches := full(samples, c)
+	stretches := joined(full(samples, c), decodeStep(samples))
 	for _, s := range stretches {
 		d += s.to - s.from
 	}
@@ -72,6 +77,33 @@ func Steady(samples []Sample, c int) (d time.Duration, tokens int, known bool) {
 		}
 	}
 	return d, tokens, true
+}
+
+// decodeStep is the median over requests of the mean time between events.
+func decodeStep(samples []Sample) time.Duration {
+	var steps []time.Duration
+	for i := range samples {
+		if s := &samples[i]; s.Events > 1 {
+			steps = append(steps, (s.LastToken-s.FirstToken)/time.Duration(s.Events-1))
+		}
+	}
+	if len(steps) == 0 {
+		return 0
+	}
+	return median(steps)
+}
+
+// joined closes the breaks of at most d between stretches.
+func joined(stretches []interval, d time.Duration) []interval {
+	var all []interval
+	for _, s := range stretches {
+		if n := len(all); n > 0 && s.from-all[n-1].to <= d {
+			all[n-1].to = s.to
+		} else {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 func within(stretches []interval, t time.Duration) bool {

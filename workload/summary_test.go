@@ -150,16 +150,28 @@ func TestAQuantileIsNeverTheMaximum(t *testing.T) {
 }
 
 func TestSteadyCountsWhileAllSlotsAreInFlight(t *testing.T) {
-	// Slot 1: 0 to 100; slot 2: 20 to 60, then 70 to 130. Both from 20 to 60
-	// and from 70 to 100: 70 ms. Tokens in it: slot 1 at 30, 80, 100; slot 2
-	// at 40, 60, 90. Not: slot 1 at 10, slot 2 at 130.
+	// Slot 1: 0 to 100; slot 2: 20 to 60, then 95 to 130. Both from 20 to 60
+	// and from 95 to 100: 45 ms; the break of 35 is longer than a decode step
+	// of 30 (the median of (100-10)/3, 20, 25). Tokens in it: slot 1 at 30 and
+	// 100; slot 2 at 40 and 60. Not: slot 1 at 10 and 80, slot 2 at 105 and 130.
+	samples := []Sample{reply(0, 10, 30, 80, 100), reply(20, 40, 60), reply(95, 105, 130)}
+	d, tokens, known := Steady(samples, 2)
+	require.True(t, known)
+	require.Equal(t, at(45), d)
+	require.Equal(t, 4, tokens)
+}
+
+func TestSteadyLeavesOutNoTokensOfAStepInWhichASlotChanged(t *testing.T) {
+	// As above, but slot 2's second request comes at 70: a break of 10 is
+	// within a decode step, so both were in flight from 20 to 100. Tokens in
+	// it: slot 1 at 30, 80, 100; slot 2 at 40, 60, 90.
 	samples := []Sample{reply(0, 10, 30, 80, 100), reply(20, 40, 60), reply(70, 90, 130)}
 	d, tokens, known := Steady(samples, 2)
 	require.True(t, known)
-	require.Equal(t, at(70), d)
+	require.Equal(t, at(80), d)
 	require.Equal(t, 6, tokens)
 	m := Summarize(outcome(Shape{Concurrency: 2, Requests: 3}, samples...))
-	require.InDelta(t, 6/0.070, m.Metrics["steady-tokens/s"], 1e-9)
+	require.InDelta(t, 6/0.080, m.Metrics["steady-tokens/s"], 1e-9)
 }
 
 func TestFullnessIsTheShareOfTheDispatchWindow(t *testing.T) {

@@ -75,7 +75,7 @@ func TestVerdicts(t *testing.T) {
 			j := Judge(Summarize(o), 0, o)
 			require.Equal(t, test.verdict, j.Verdict, "%v", j.Reasons)
 			if test.reason != "" {
-				require.Contains(t, joined(j.Reasons), test.reason)
+				require.Contains(t, lines(j.Reasons), test.reason)
 			} else {
 				require.Empty(t, j.Reasons)
 			}
@@ -83,7 +83,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-func joined(reasons []string) (all string) {
+func lines(reasons []string) (all string) {
 	for _, r := range reasons {
 		all += r + "\n"
 	}
