@@ -148,6 +148,18 @@ func TestSamplesGiveExactValuesAndTheirDoubts(t *testing.T) {
 	require.Contains(t, mixed, "No run of the benchmark output is in the samples")
 }
 
+// A directory of samples outlives a run's output: what else it holds of a cell
+// must not get into the report's percentiles.
+func TestSamplesOfOtherRunsAreLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	lines := strings.SplitAfter(pair(t, dir, 3, 4), "\n") // runs 0, 1, 2 of triton, then of vllm
+	got := command(t, lines[0]+lines[3], slices.Concat([]string{"-samples", dir}, titles, []string{"-"})...)
+	require.Contains(t, got, "The samples hold 4 more runs that the benchmark output does not; they are left out.")
+	for _, row := range tables(got)["Percentiles (ms)"][1:] {
+		require.Equal(t, "44", row[2], "11 of 12 requests a slot are measured") // 4 × 11
+	}
+}
+
 func TestSameAnswersAreCounted(t *testing.T) {
 	old, now := t.TempDir(), t.TempDir()
 	e := synthetic{name: "vllm", ttft: 1e6, gap: 1e6, batch: 8, tokens: 4, requests: 50, runs: 1, seed: 3}

@@ -43,22 +43,9 @@ type Run struct {
 	Record *workload.RunRecord // the run's own record, after [Match] found it
 }
 
-// Doubts are the logged texts that question the run's numbers: those that begin
-// with SUSPECT or "warning".
-func (r *Run) Doubts() []string {
-	var doubts []string
-	for _, text := range r.Log {
-		if isDoubt(text) {
-			doubts = append(doubts, text)
-		}
-	}
-	return doubts
-}
-
-func isDoubt(text string) bool {
-	lower := strings.ToLower(text)
-	return strings.HasPrefix(lower, "suspect") || strings.HasPrefix(lower, "invalid") || strings.HasPrefix(lower, "warning")
-}
+// Doubts are the logged texts: a cell logs nothing but what questions or
+// explains its numbers.
+func (r *Run) Doubts() []string { return r.Log }
 
 // Failure is a run of a cell that printed no line.
 type Failure struct {

@@ -117,10 +117,7 @@ func New(inputs []*results.Input, samples *distribution.Set, opts Options) (*Rep
 		return nil, err
 	}
 	if samples != nil {
-		r.Exact = results.Match(runs, samples.Records) == len(runs)
-		if !r.Exact {
-			r.noteUnmatched(runs)
-		}
+		r.match(runs, samples)
 	}
 	r.group(runs, failures, samples)
 	if err := r.nameEngines(runs, failures, samples, opts); err != nil {
@@ -133,6 +130,37 @@ func New(inputs []*results.Input, samples *distribution.Set, opts Options) (*Rep
 	r.findings(samples)
 	r.doubts(inputs, runs, failures, samples)
 	return r, nil
+}
+
+// match finds the runs' records. Where all runs of a cell have theirs, what
+// else the samples hold of it is of other runs, and is left out.
+func (r *Report) match(runs []*results.Run, samples *distribution.Set) {
+	matched := results.Match(runs, samples.Records)
+	r.Exact = matched == len(runs)
+	if !r.Exact {
+		r.noteUnmatched(matched, len(runs))
+	}
+	kept, whole := map[*workload.RunRecord]bool{}, map[results.Cell]bool{}
+	for _, run := range runs {
+		kept[run.Record] = true
+		if _, seen := whole[run.Cell]; !seen || run.Record == nil {
+			whole[run.Cell] = run.Record != nil
+		}
+	}
+	for _, record := range samples.Records {
+		if record.Verdict == workload.Invalid {
+			kept[record] = true // it has no line, and its reasons are doubts
+		}
+	}
+	forgotten := 0
+	for cell, whole := range whole {
+		if whole {
+			forgotten += samples.Restrict(cell, kept)
+		}
+	}
+	if forgotten > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("The samples hold %s that the benchmark output does not; they are left out.", plural(forgotten, "more run")))
+	}
 }
 
 // gather pools the inputs' runs: cells of one benchmark, of one name.

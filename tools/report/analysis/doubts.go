@@ -54,6 +54,13 @@ func (m *merged) add(where, text string) {
 	m.list = append(m.list, Doubt{Where: where, Text: text, Times: 1})
 }
 
+// once adds a text unless one that differs in its figures only is there.
+func (m *merged) once(where, text string) {
+	if _, ok := m.index[where+"\x00"+figures.ReplaceAllString(oneLine(text), "#")]; !ok {
+		m.add(where, text)
+	}
+}
+
 func (m *merged) doubts() []Doubt { return m.list }
 
 // fewRuns is the smallest number of runs from which a 95 % interval of a
@@ -83,11 +90,7 @@ func (r *Report) doubts(inputs []*results.Input, runs []*results.Run, failures [
 	}
 	r.doubtWorkload(&m, runs)
 	r.doubtCount(&m, runs)
-	for _, remark := range r.Remarks {
-		if lower := strings.ToLower(remark); strings.Contains(lower, "warning") || strings.Contains(lower, "suspect") || strings.Contains(lower, "not measured") || strings.Contains(lower, "left out") {
-			m.add("", remark)
-		}
-	}
+	r.doubtRemarks(&m)
 	r.doubtColocated(&m, runs)
 	r.Doubts = m.doubts()
 	for _, in := range inputs {
@@ -97,6 +100,21 @@ func (r *Report) doubts(inputs []*results.Input, runs []*results.Run, failures [
 	}
 	if samples != nil {
 		r.Notes = append(r.Notes, samples.Notes...)
+	}
+}
+
+// doubtRemarks takes the lines for people that warn: those of an engine
+// ("vllm: …"), and those that name one left out.
+func (r *Report) doubtRemarks(m *merged) {
+	for _, remark := range r.Remarks {
+		name, text, _ := strings.Cut(remark, ": ")
+		lower := strings.ToLower(remark)
+		switch {
+		case r.Engine(name) != nil:
+			m.once(r.Title(name), text)
+		case strings.Contains(lower, "warning"), strings.Contains(lower, "not measured"), strings.Contains(lower, "left out"):
+			m.add("", remark)
+		}
 	}
 }
 
@@ -112,7 +130,9 @@ func (r *Report) doubtRuns(m *merged, runs []*results.Run) {
 	for _, run := range runs {
 		where := r.where(run.Cell.Engine, run.Cell.Level.String())
 		if run.Record != nil {
-			r.doubtRecord(m, where, run.Record)
+			for _, text := range recorded(run.Record) {
+				m.add(where, text)
+			}
 		} else {
 			for _, text := range run.Doubts() {
 				m.add(where, text)
@@ -129,21 +149,20 @@ func (r *Report) doubtRuns(m *merged, runs []*results.Run) {
 	}
 }
 
-// doubtRecord takes what a run's record says, which its log line repeats in
-// part and cut to ten lines.
-func (r *Report) doubtRecord(m *merged, where string, record *workload.RunRecord) {
+// recorded is what a run's record says of it; its log says the same, cut to ten
+// lines.
+func recorded(record *workload.RunRecord) []string {
+	var texts []string
 	for _, reason := range record.Reasons {
-		if !strings.HasPrefix(strings.ToLower(reason), strings.ToLower(string(record.Verdict))) {
+		if !strings.HasPrefix(reason, string(record.Verdict)) {
 			reason = string(record.Verdict) + ": " + reason
 		}
-		m.add(where, reason)
+		texts = append(texts, reason)
 	}
 	if record.Verdict != workload.Valid && record.Verdict != "" && len(record.Reasons) == 0 {
-		m.add(where, string(record.Verdict)+": no reason is given")
+		texts = append(texts, string(record.Verdict)+": no reason is given")
 	}
-	for _, warning := range record.Warnings {
-		m.add(where, warning)
-	}
+	return append(texts, record.Warnings...)
 }
 
 func (r *Report) doubtSamples(m *merged, runs []*results.Run, samples *distribution.Set) {
@@ -152,11 +171,13 @@ func (r *Report) doubtSamples(m *merged, runs []*results.Run, samples *distribut
 		taken[run.Record] = true
 	}
 	for _, record := range samples.Records {
-		if !taken[record] && record.Verdict == workload.Invalid {
-			r.doubtRecord(m, r.where(record.Engine, record.Cell), record)
+		if !taken[record] {
+			for _, text := range recorded(record) {
+				m.once(r.where(record.Engine, record.Cell), text)
+			}
 		}
 		for _, warning := range record.Info.Warnings {
-			m.add(r.Title(record.Engine), warning)
+			m.once(r.Title(record.Engine), warning)
 		}
 	}
 	var few values
@@ -295,16 +316,10 @@ func (r *Report) Title(engine string) string {
 	return engine
 }
 
-func (r *Report) noteUnmatched(runs []*results.Run) {
-	matched := 0
-	for _, run := range runs {
-		if run.Record != nil {
-			matched++
-		}
-	}
+func (r *Report) noteUnmatched(matched, runs int) {
 	if matched == 0 {
-		r.Notes = append(r.Notes, "No run of the benchmark output is in the samples: they are of other runs. Tables have the printed four digits.")
+		r.Notes = append(r.Notes, "No run of the benchmark output is in the samples: they are of other runs, or a line holds several short ones. Tables have the printed four digits.")
 		return
 	}
-	r.Notes = append(r.Notes, fmt.Sprintf("%d of %d runs have their record in the samples and show exact values; the others show the printed four digits.", matched, len(runs)))
+	r.Notes = append(r.Notes, fmt.Sprintf("%d of %d runs have their record in the samples and show exact values; the others show the printed four digits.", matched, runs))
 }

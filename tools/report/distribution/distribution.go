@@ -24,17 +24,24 @@ type Set struct {
 	last    *Run // where the latest sample went
 }
 
+// runKey is what a sample says of its run. Runs of several processes may share
+// one: a record begins another run.
+type runKey struct {
+	engine, cell string
+	number       int
+}
+
 // Cell is the samples of one cell.
 type Cell struct {
 	Name results.Cell
-	Runs []*Run // in order of their numbers' appearance
-	All  *Run   // the runs together; its Timeline is empty
+	Runs []*Run // in the order of the files, named by time
+	All  *Run   // the runs together, but INVALID ones; its Timeline is empty
 }
 
 // Run is the samples of one run of a cell.
 type Run struct {
 	Cell   results.Cell
-	Number int
+	Number int                 // within the cell, from 0
 	Record *workload.RunRecord // nil if the file has none
 
 	Sent, OK, Failed, Cancelled int // every request, measured or not
@@ -49,6 +56,8 @@ type Run struct {
 	Errors      map[string]int
 	Checks      Checks
 	Timeline    Timeline
+
+	key runKey
 }
 
 // Checks counts requests that break an assumption behind the numbers.
@@ -96,47 +105,71 @@ func (s *Set) Cells() []*Cell {
 	return cells
 }
 
+// record begins a run.
 func (s *Set) record(r *workload.RunRecord) error {
 	s.Records = append(s.Records, r)
-	run, err := s.run(r.Engine, r.Cell, r.Run)
+	cell, err := s.cell(r.Engine, r.Cell)
 	if err != nil {
 		return err
 	}
-	run.Record = r
+	s.begin(cell, runKey{r.Engine, r.Cell, r.Run}).Record = r
 	return nil
 }
 
-func (s *Set) run(engine, level string, number int) (*Run, error) {
-	if s.last != nil && s.last.Number == number && s.last.Cell.Engine == engine && s.last.Cell.Level.String() == level {
-		return s.last, nil
+func (s *Set) sample(sample *workload.Sample) error {
+	key := runKey{sample.Engine, sample.Cell, sample.Run}
+	if s.last == nil || s.last.key != key {
+		cell, err := s.cell(key.engine, key.cell)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(cell.Runs, func(r *Run) bool { return r.key == key })
+		if i < 0 {
+			s.begin(cell, key)
+		} else {
+			s.last = cell.Runs[i]
+		}
 	}
+	s.Outputs.Add(sample)
+	s.last.add(sample)
+	return nil
+}
+
+func (s *Set) cell(engine, level string) (*Cell, error) {
 	l, err := results.ParseLevel(level)
 	if err != nil {
 		return nil, err
 	}
 	name := results.Cell{Engine: engine, Level: l}
-	cell := s.cells[name]
-	if cell == nil {
-		cell = &Cell{Name: name}
-		s.cells[name] = cell
+	if s.cells[name] == nil {
+		s.cells[name] = &Cell{Name: name}
 	}
-	i := slices.IndexFunc(cell.Runs, func(r *Run) bool { return r.Number == number })
-	if i < 0 {
-		i = len(cell.Runs)
-		cell.Runs = append(cell.Runs, &Run{Cell: name, Number: number, Errors: map[string]int{}, First: -1})
-	}
-	s.last = cell.Runs[i]
-	return s.last, nil
+	return s.cells[name], nil
 }
 
-func (s *Set) sample(sample *workload.Sample) error {
-	run, err := s.run(sample.Engine, sample.Cell, sample.Run)
-	if err != nil {
-		return err
+func (s *Set) begin(cell *Cell, key runKey) *Run {
+	s.last = &Run{Cell: cell.Name, Number: len(cell.Runs), Errors: map[string]int{}, First: -1, key: key}
+	cell.Runs = append(cell.Runs, s.last)
+	return s.last
+}
+
+// Restrict forgets a cell's runs whose records are not kept, and returns how
+// many those were.
+func (s *Set) Restrict(name results.Cell, kept map[*workload.RunRecord]bool) (forgotten int) {
+	cell := s.cells[name]
+	if cell == nil {
+		return 0
 	}
-	s.Outputs.Add(sample)
-	run.add(sample)
-	return nil
+	out := func(r *workload.RunRecord) bool { return r != nil && !kept[r] }
+	n := len(cell.Runs)
+	s.Records = slices.DeleteFunc(s.Records, func(r *workload.RunRecord) bool {
+		return r.Engine == name.Engine && r.Cell == name.Level.String() && out(r)
+	})
+	cell.Runs = slices.DeleteFunc(cell.Runs, func(r *Run) bool { return out(r.Record) })
+	if forgotten = n - len(cell.Runs); forgotten > 0 {
+		cell.finish()
+	}
+	return forgotten
 }
 
 func (r *Run) add(s *workload.Sample) {
@@ -217,10 +250,13 @@ func (r *Run) check(s *workload.Sample) {
 	c.Coalesced += s.Coalesced
 }
 
-// finish sorts every run and pools them.
+// finish pools the runs, without INVALID ones: those have no numbers.
 func (c *Cell) finish() {
 	c.All = &Run{Cell: c.Name, Errors: map[string]int{}}
 	for _, r := range c.Runs {
+		if r.Record != nil && r.Record.Verdict == workload.Invalid {
+			continue
+		}
 		a := c.All
 		a.Sent, a.OK, a.Failed, a.Cancelled, a.Measured = a.Sent+r.Sent, a.OK+r.OK, a.Failed+r.Failed, a.Cancelled+r.Cancelled, a.Measured+r.Measured
 		a.TTFT.merge(&r.TTFT)

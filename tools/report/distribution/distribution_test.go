@@ -82,6 +82,24 @@ func TestSamplesBecomeRuns(t *testing.T) {
 	require.Nil(t, (*distribution.Set)(nil).Cell(cell.Name))
 }
 
+// Each process counts its runs from 0: a record begins another run.
+func TestRunsOfSeveralProcessesStayApart(t *testing.T) {
+	record := func() *workload.RunRecord { return &workload.RunRecord{Engine: "vllm", Cell: "concurrency=2", Run: 0} }
+	invalid := record()
+	invalid.Verdict = workload.Invalid
+	set := read(t, record(), sample(0, nil), sample(0, nil), record(), sample(0, nil), invalid, sample(0, nil))
+	cell := set.Cells()[0]
+	require.Len(t, cell.Runs, 3)
+	require.Equal(t, []int{2, 1, 1}, []int{cell.Runs[0].Sent, cell.Runs[1].Sent, cell.Runs[2].Sent})
+	require.Equal(t, []int{0, 1, 2}, []int{cell.Runs[0].Number, cell.Runs[1].Number, cell.Runs[2].Number})
+	require.Equal(t, 3, cell.All.Sent, "an INVALID run has no numbers")
+
+	require.Equal(t, 2, set.Restrict(cell.Name, map[*workload.RunRecord]bool{set.Records[1]: true}))
+	require.Len(t, set.Records, 1)
+	require.Len(t, cell.Runs, 1)
+	require.Equal(t, 1, cell.All.Sent)
+}
+
 func TestChecksCountBrokenAssumptions(t *testing.T) {
 	cached, five := 6, 5
 	set := read(t,
