@@ -30,7 +30,9 @@ func Recording(run *Run, header fixtures.Header, withPrompts bool) *fixtures.Rec
 	return rec
 }
 
-// FromRecording gives back the run that a recording was made of.
+// FromRecording gives back the run that a recording was made of, without its
+// witness. A run was given up if a request of it was cancelled: nothing else
+// cancels one.
 func FromRecording(rec *fixtures.Recording) (*Run, error) {
 	plan, err := PlanOf(rec, "")
 	if err != nil {
@@ -41,6 +43,9 @@ func FromRecording(rec *fixtures.Recording) (*Run, error) {
 		if r.Cell == rec.Header.Cell {
 			run.Captures[r.Index], run.Sent[r.Index] = r.Capture, true
 			run.Elapsed = max(run.Elapsed, r.Capture.Trailer.Arrival)
+			if run.Stopped == nil && engines.ClassOf(r.Capture.Err) == engines.Cancelled {
+				run.Stopped = r.Capture.Err
+			}
 		}
 	}
 	for i, c := range run.Captures {
@@ -76,6 +81,9 @@ func PlanOf(rec *fixtures.Recording, invocation string) (*Plan, error) {
 		if r.Cell != h.Cell {
 			continue
 		}
+		if n := r.Asked.PromptTokens; n < 0 || n > maxPrompt {
+			return nil, fmt.Errorf("plan the replay of %s %s: request %d has a prompt of %d tokens", h.Engine, h.Cell, r.Index, n)
+		}
 		id := engines.RequestID{Invocation: invocation, Cell: r.Cell, Index: r.Index}
 		p.Requests[r.Index] = Planned{Prompt: r.Prompt, Measured: r.Measured, Request: standIn(r.Asked, id)}
 		if r.Measured {
@@ -90,6 +98,9 @@ func PlanOf(rec *fixtures.Recording, invocation string) (*Plan, error) {
 	}
 	return p, nil
 }
+
+// maxPrompt bounds the prompt that a damaged recording can ask memory for.
+const maxPrompt = 1 << 24
 
 func standIn(asked fixtures.Asked, id engines.RequestID) engines.Request {
 	r := engines.Request{ID: id, Tokens: asked.Tokens, Text: asked.Text, OutputTokens: asked.OutputTokens}
