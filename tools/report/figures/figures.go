@@ -3,7 +3,6 @@ package figures
 
 import (
 	"fmt"
-	"slices"
 
 	"enginebench/tools/internal/results"
 	"enginebench/tools/report/analysis"
@@ -52,10 +51,11 @@ func OfGroup(r *analysis.Report, g *analysis.Group, style plot.Style) []plot.Fig
 			"throughput (tokens/s); points: "+g.Kind, "ms", curve))
 	}
 	if len(speed) > 0 && len(ttft) > 0 && len(g.Levels) > 1 {
+		title, rows := winners(r, g)
 		figures = append(figures, plot.Dashboard(style, "dashboard"+suffix, plot.Overview{
 			Title: "Dashboard", Levels: g.Title, Throughput: speed, TTFT: ttft, ThroughputUnit: "tokens/s", TTFTUnit: "ms",
 			ThroughputTitle: "Throughput", TTFTTitle: "Time to first token", Scalings: "Scaling",
-			Winners: winners(r, g), WinnersTitle: "Ahead, and by how much",
+			Winners: rows, WinnersTitle: title,
 		}))
 	}
 	return figures
@@ -98,18 +98,25 @@ func against(r *analysis.Report, g *analysis.Group, x, y string) []plot.Series {
 	return series
 }
 
-// winners is the dashboard's table: who is ahead at each level.
-func winners(r *analysis.Report, g *analysis.Group) [][]string {
-	if len(r.Engines) < 2 {
-		return nil
+// winners is the dashboard's table: of two engines who is ahead at each level
+// and by how much, of more who has the best median.
+func winners(r *analysis.Report, g *analysis.Group) (title string, rows [][]string) {
+	title = "Ahead, and by how much"
+	switch {
+	case len(r.Engines) < 2:
+		return "", nil
+	case len(r.Engines) > 2:
+		title = "Best median"
 	}
-	other := slices.IndexFunc(r.Engines, func(e analysis.Engine) bool { return e.ID != r.Engines[r.Baseline].ID })
-	header := []string{g.Title, "Throughput", "Latency", "TTFT"}
-	rows := [][]string{header}
+	rows = [][]string{{g.Title, "Throughput", "Latency", "TTFT"}}
 	for _, level := range g.Levels {
 		row := []string{level.Value}
 		for _, unit := range analysis.DefaultMetrics {
-			d := r.Difference(g, level, unit, other)
+			if len(r.Engines) > 2 {
+				row = append(row, best(r, g, level, unit))
+				continue
+			}
+			d := r.Difference(g, level, unit, 1-r.Baseline)
 			text := d.String()
 			if d.Known && !d.Significant {
 				text = "~"
@@ -118,7 +125,19 @@ func winners(r *analysis.Report, g *analysis.Group) [][]string {
 		}
 		rows = append(rows, row)
 	}
-	return rows
+	return title, rows
+}
+
+// best names the engine with the best median.
+func best(r *analysis.Report, g *analysis.Group, level results.Level, unit string) string {
+	name, value := "-", 0.0
+	for _, e := range r.Engines {
+		s, ok := g.Cell(e.ID, level).Stat(unit)
+		if v := s.Median * float64(r.Better(unit)); ok && (name == "-" || v > value) {
+			name, value = e.Short, v
+		}
+	}
+	return name
 }
 
 // cdfPoints is enough for a curve without corners.
