@@ -136,7 +136,7 @@ func TestSamplesGiveExactValuesAndTheirDoubts(t *testing.T) {
 	printed := command(t, lines, titles...)
 	exact := command(t, lines, slices.Concat([]string{"-samples", dir}, titles, []string{"-"})...)
 	require.NotEqual(t, tables(printed)["Throughput (tokens/sec)"], tables(exact)["Throughput (tokens/sec)"])
-	require.Contains(t, exact, "- vLLM Server, concurrency 32: SUSPECT: coalesced 7.0 % of token events shared a read (and alike in 1 more runs)\n")
+	require.Contains(t, exact, "- vLLM Server, concurrency 32: SUSPECT: coalesced 7.0 % of token events shared a read (and alike in 1 more run)\n")
 	require.NotContains(t, exact, "printed four digits")
 
 	alone := command(t, "", append([]string{"-samples", dir}, titles...)...)

@@ -43,9 +43,23 @@ type Run struct {
 	Record *workload.RunRecord // the run's own record, after [Match] found it
 }
 
-// Doubts are the logged texts: a cell logs nothing but what questions or
-// explains its numbers.
-func (r *Run) Doubts() []string { return r.Log }
+// Doubts are the logged texts that question the run's numbers: the reasons of
+// its verdict ("SUSPECT: …") and its warnings ("warning: …").
+func (r *Run) Doubts() []string { return r.logged(true) }
+
+// Findings are the other logged texts: what explains the numbers.
+func (r *Run) Findings() []string { return r.logged(false) }
+
+func (r *Run) logged(doubts bool) (texts []string) {
+	for _, text := range r.Log {
+		if doubt.MatchString(text) == doubts {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+var doubt = regexp.MustCompile(`^(?i:suspect|invalid|warning)\b`)
 
 // Failure is a run of a cell that printed no line.
 type Failure struct {

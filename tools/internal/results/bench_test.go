@@ -48,6 +48,8 @@ func TestReadTakesAnOutputApart(t *testing.T) {
 			require.Equal(t, 1349.0, speed)
 			require.Equal(t, "closed", in.Runs[0].Result.GetConfig("load"))
 			require.Equal(t, []string{"SUSPECT: coalesced 7.1 %\nof token events", "10 requests"}, in.Runs[0].Log)
+			require.Equal(t, in.Runs[0].Log[:1], in.Runs[0].Doubts())
+			require.Equal(t, in.Runs[0].Log[1:], in.Runs[0].Findings())
 			require.Empty(t, in.Runs[1].Log)
 
 			require.Len(t, in.Failures, 1)

@@ -40,9 +40,10 @@ type Report struct {
 	Remarks  []string // "# …" lines of the runs
 	Exact    bool     // values are exact, from samples, for every run
 
-	units   benchfmt.UnitMetadataMap
-	seen    values   // every unit that a run has
-	metrics []string // those with a table
+	units    benchfmt.UnitMetadataMap
+	seen     values   // every unit that a run has
+	metrics  []string // those with a table
+	commands values   // "# command: …" lines
 }
 
 // Engine is one column.
@@ -127,7 +128,7 @@ func New(inputs []*results.Input, samples *distribution.Set, opts Options) (*Rep
 		return nil, err
 	}
 	r.settings(runs)
-	r.findings(samples)
+	r.findings(runs, samples)
 	r.doubts(inputs, runs, failures, samples)
 	return r, nil
 }
@@ -181,7 +182,9 @@ func (r *Report) gather(inputs []*results.Input) (runs []*results.Run, failures 
 		}
 		failures = append(failures, in.Failures...)
 		for _, remark := range in.Remarks {
-			if !slices.Contains(r.Remarks, remark) {
+			if command, ok := strings.CutPrefix(remark, commandRemark); ok {
+				r.commands.add(command)
+			} else if !slices.Contains(r.Remarks, remark) {
 				r.Remarks = append(r.Remarks, remark)
 			}
 		}

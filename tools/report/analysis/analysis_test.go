@@ -16,7 +16,7 @@ func report(t *testing.T, opts analysis.Options, lines ...string) *analysis.Repo
 	text := ""
 	for _, line := range lines {
 		f := strings.SplitN(line, " ", 3)
-		if len(f) < 3 || strings.HasSuffix(f[0], ":") || f[0] == "---" {
+		if len(f) < 3 || strings.HasSuffix(f[0], ":") || f[0] == "---" || f[0] == "" {
 			text += line + "\n"
 			continue
 		}
@@ -194,4 +194,24 @@ func TestTitles(t *testing.T) {
 	for unit, want := range map[string]string{"ttft-p99-ms": "Time to First Token, p99 (ms)", "itl-p50-ms": "Inter-Token Latency, p50 (ms)", "latency-p90-ms": "Latency, p90 (ms)", "widgets": "widgets"} {
 		require.Equal(t, want, analysis.Title(unit))
 	}
+}
+
+// In one place the same doubt in other figures is one doubt; two places share
+// one only if they say exactly the same.
+func TestDoubtsAreMerged(t *testing.T) {
+	bench := func(c int, text string) []string {
+		return []string{fmt.Sprintf("vllm %d 1%d tokens/s", c, c), fmt.Sprintf("--- BENCH: BenchmarkServe/engine=vllm/concurrency=%d-2", c), "    serve.go:1: " + text}
+	}
+	var lines []string
+	lines = append(lines, bench(1, "SUSPECT: coalesced 7.1 % of events")...)
+	lines = append(lines, bench(1, "SUSPECT: coalesced 7.3 % of events")...)
+	lines = append(lines, bench(2, "SUSPECT: coalesced 40 % of events")...)
+	lines = append(lines, bench(2, "warning: shared a machine")...)
+	lines = append(lines, bench(4, "warning: shared a machine")...)
+	all := doubts(report(t, analysis.Options{}, lines...))
+	require.Equal(t, []string{
+		"vllm, concurrency 1: SUSPECT: coalesced 7.1 % of events (and alike in 1 more run)",
+		"vllm, concurrency 2: SUSPECT: coalesced 40 % of events",
+		"vllm, concurrency 2; vllm, concurrency 4: shared a machine",
+	}, all[:3])
 }

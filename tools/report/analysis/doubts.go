@@ -14,50 +14,63 @@ import (
 
 // Doubt is a reason not to trust a number, beside the number.
 type Doubt struct {
-	Where string // "vLLM Server, concurrency 32"; "" for the whole report
-	Text  string // one line
-	Times int    // how many runs said so, in these or other figures
+	Where []string // "vLLM Server, concurrency 32"; none: the whole report
+	Text  string   // one line
+	Times int      // how often runs said so, in these or other figures
 }
+
+// manyPlaces is how many places a doubt names before it counts the rest.
+const manyPlaces = 4
 
 // String is the doubt on one line.
 func (d Doubt) String() string {
 	text := d.Text
-	if d.Where != "" {
-		text = d.Where + ": " + text
+	if len(d.Where) > 0 {
+		text = abridge(d.Where, manyPlaces) + ": " + text
 	}
-	if d.Times > 1 {
-		text += fmt.Sprintf(" (and alike in %d more runs)", d.Times-1)
+	if more := d.Times - max(1, len(d.Where)); more > 0 {
+		text += fmt.Sprintf(" (and alike in %s)", plural(more, "more run"))
 	}
 	return text
 }
 
-// merged gathers texts and takes those of one place that differ in their
-// figures only for one.
+// merged gathers texts: of one place, those that differ in their figures only
+// are one; of several places, those that are the same.
 type merged struct {
-	list  []Doubt
-	index map[string]int
+	list    []Doubt
+	similar map[[2]string]int // by place and text without figures
+	same    map[string]int    // by text
 }
 
 var figures = regexp.MustCompile(`[0-9]+([.,][0-9]+)*`)
 
-func (m *merged) add(where, text string) {
+func (m *merged) add(where, text string) { m.put(where, text, true) }
+
+// once adds a text unless that place said so before.
+func (m *merged) once(where, text string) { m.put(where, text, false) }
+
+func (m *merged) put(where, text string, again bool) {
+	if m.same == nil {
+		m.similar, m.same = map[[2]string]int{}, map[string]int{}
+	}
 	text = oneLine(text)
-	key := where + "\x00" + figures.ReplaceAllString(text, "#")
-	if i, ok := m.index[key]; ok {
-		m.list[i].Times++
+	key := [2]string{where, figures.ReplaceAllString(text, "#")}
+	if i, ok := m.similar[key]; ok {
+		if again {
+			m.list[i].Times++
+		}
 		return
 	}
-	if m.index == nil {
-		m.index = map[string]int{}
+	i, ok := m.same[text]
+	if !ok {
+		i = len(m.list)
+		m.list, m.same[text] = append(m.list, Doubt{Text: text}), i
 	}
-	m.index[key] = len(m.list)
-	m.list = append(m.list, Doubt{Where: where, Text: text, Times: 1})
-}
-
-// once adds a text unless one that differs in its figures only is there.
-func (m *merged) once(where, text string) {
-	if _, ok := m.index[where+"\x00"+figures.ReplaceAllString(oneLine(text), "#")]; !ok {
-		m.add(where, text)
+	m.similar[key] = i
+	d := &m.list[i]
+	d.Times++
+	if where != "" {
+		d.Where = append(d.Where, where)
 	}
 }
 
@@ -105,7 +118,9 @@ func (r *Report) doubts(inputs []*results.Input, runs []*results.Run, failures [
 
 // doubtRemarks takes the lines for people that warn: those of an engine
 // ("vllm: …"), and those that name one left out.
+// The others stay remarks.
 func (r *Report) doubtRemarks(m *merged) {
+	var rest []string
 	for _, remark := range r.Remarks {
 		name, text, _ := strings.Cut(remark, ": ")
 		lower := strings.ToLower(remark)
@@ -114,16 +129,19 @@ func (r *Report) doubtRemarks(m *merged) {
 			m.once(r.Title(name), text)
 		case strings.Contains(lower, "warning"), strings.Contains(lower, "not measured"), strings.Contains(lower, "left out"):
 			m.add("", remark)
+		default:
+			rest = append(rest, remark)
 		}
 	}
+	r.Remarks = rest
 }
 
 // abridge lists the first n texts.
 func abridge(texts []string, n int) string {
 	if len(texts) <= n {
-		return strings.Join(texts, ", ")
+		return strings.Join(texts, "; ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(texts[:n], ", "), len(texts)-n)
+	return fmt.Sprintf("%s and %d more", strings.Join(texts[:n], "; "), len(texts)-n)
 }
 
 func (r *Report) doubtRuns(m *merged, runs []*results.Run) {
@@ -135,7 +153,7 @@ func (r *Report) doubtRuns(m *merged, runs []*results.Run) {
 			}
 		} else {
 			for _, text := range run.Doubts() {
-				m.add(where, text)
+				m.add(where, strings.TrimPrefix(text, "warning: "))
 			}
 		}
 		for _, v := range run.Result.Values {
@@ -180,7 +198,6 @@ func (r *Report) doubtSamples(m *merged, runs []*results.Run, samples *distribut
 			m.once(r.Title(record.Engine), warning)
 		}
 	}
-	var few values
 	for _, cell := range samples.Cells() {
 		where := r.where(cell.Name.Engine, cell.Name.Level.String())
 		for _, text := range checks(cell.All) {
@@ -188,15 +205,12 @@ func (r *Report) doubtSamples(m *merged, runs []*results.Run, samples *distribut
 		}
 		for _, run := range cell.Runs {
 			if run.Measured < fewRequests {
-				few.add(where)
+				m.add(where, fmt.Sprintf("fewer than %d measured requests a run: too few for percentiles above its median", fewRequests))
 			}
 			if run.Record != nil && run.Record.Sent != run.Sent {
 				m.add(where, fmt.Sprintf("the run's record counts %d requests, its samples %d: the file is not whole", run.Record.Sent, run.Sent))
 			}
 		}
-	}
-	if len(few) > 0 {
-		m.add("", fmt.Sprintf("fewer than %d measured requests a run, too few for percentiles above a run's median: %s", fewRequests, strings.Join(few, "; ")))
 	}
 }
 

@@ -19,7 +19,7 @@ const flat = 0.10
 // which sharing a batch alone does not explain.
 const queueing = 2.0
 
-func (r *Report) findings(samples *distribution.Set) {
+func (r *Report) findings(runs []*results.Run, samples *distribution.Set) {
 	for _, g := range r.Groups {
 		for _, unit := range r.metrics {
 			for _, other := range r.others() {
@@ -32,17 +32,34 @@ func (r *Report) findings(samples *distribution.Set) {
 			r.find(r.scaling(g, &r.Engines[i]))
 		}
 	}
-	if samples == nil {
-		return
-	}
-	var said merged
-	for _, record := range samples.Records {
-		for _, text := range record.Findings {
-			said.add(r.where(record.Engine, record.Cell), text)
+	r.explained(runs, samples)
+}
+
+// explained takes what the runs' own audits found: from their records, or from
+// their logs. What a canary read is a note: it questions nothing.
+func (r *Report) explained(runs []*results.Run, samples *distribution.Set) {
+	var found, canaries merged
+	for _, run := range runs {
+		for _, text := range run.Findings() {
+			to := &found
+			if strings.HasPrefix(text, "canary: ") {
+				to = &canaries
+			}
+			to.add(r.where(run.Cell.Engine, run.Cell.Level.String()), text)
 		}
 	}
-	for _, d := range said.doubts() {
+	if samples != nil {
+		for _, record := range samples.Records {
+			for _, text := range record.Findings {
+				found.once(r.where(record.Engine, record.Cell), text)
+			}
+		}
+	}
+	for _, d := range found.doubts() {
 		r.find(d.String())
+	}
+	for _, d := range canaries.doubts() {
+		r.Notes = append(r.Notes, d.String())
 	}
 }
 

@@ -9,18 +9,16 @@ import (
 // notDescribed are configuration keys that the user did not give by -describe.
 var notDescribed = []string{"load", "prompts", "output-tokens", "seed", "goos", "goarch", "pkg", "cpu", "toolchain", "note"}
 
+// commandRemark begins a "# command: …" line, by which a run says what made it.
+const commandRemark = "command: "
+
 // Command is what measured the runs: the command lines that they noted
 // themselves ("# command: …"), else one put together from their configuration
 // lines, with recorded = false: it names no URL and no prompts file, since no
 // run says where those were.
 func (r *Report) Command() (lines []string, recorded bool) {
-	for _, remark := range r.Remarks {
-		if command, ok := strings.CutPrefix(remark, "command: "); ok {
-			lines = append(lines, command)
-		}
-	}
-	if len(lines) > 0 {
-		return lines, true
+	if len(r.commands) > 0 {
+		return r.commands, true
 	}
 	for _, g := range r.Groups {
 		lines = append(lines, strings.Join(r.arguments(g), " \\\n    "))

@@ -80,9 +80,7 @@ func Notes(r *analysis.Report) []string {
 	}
 	notes = append(notes, r.Notes...)
 	for _, remark := range r.Remarks {
-		if !strings.HasPrefix(remark, "command: ") {
-			notes = append(notes, "From the run: "+remark)
-		}
+		notes = append(notes, "From the run: "+remark)
 	}
 	return notes
 }
@@ -196,14 +194,12 @@ func (w *writer) table(t analysis.Table, left int) {
 			align[i] = tw.AlignLeft
 		}
 	}
-	cells := func(auto tw.State) tw.CellConfig {
-		return tw.CellConfig{
-			Formatting: tw.CellFormatting{AutoFormat: auto, AutoWrap: tw.WrapNone},
-			Alignment:  tw.CellAlignment{PerColumn: align},
-		}
+	cells := tw.CellConfig{
+		Formatting: tw.CellFormatting{AutoFormat: tw.Off, AutoWrap: tw.WrapNone}, // or "vLLM" becomes "V LLM"
+		Alignment:  tw.CellAlignment{PerColumn: align},
 	}
 	table := tablewriter.NewTable(w, tablewriter.WithRenderer(renderer.NewMarkdown()),
-		tablewriter.WithConfig(tablewriter.Config{Header: cells(tw.Off), Row: cells(tw.Off)}))
+		tablewriter.WithConfig(tablewriter.Config{Header: cells, Row: cells}))
 	table.Header(row(t.Header))
 	for _, r := range t.Rows {
 		if err := table.Append(row(r)); err != nil {
