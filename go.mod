@@ -43,5 +43,6 @@ require (
 
 tool (
 	enginebench/tools/gate
+	enginebench/tools/recompute
 	golang.org/x/perf/cmd/benchstat
 )
