@@ -218,3 +218,17 @@ func TestAHeaderHoldsForTheRecordingsOfOneDirectoryAndVersion(t *testing.T) {
 		})
 	}
 }
+
+func TestARecordingCutOffAnywhereIsOneLine(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, dir, recordingOf(t, script.Script{Engine: "vllm", Dialect: "openai.completions", Requests: 3}))
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for n := 0; n < len(whole); n += 1 + len(whole)/97 {
+		require.NoError(t, os.WriteFile(path, whole[:n], 0o644))
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, exitBad, run([]string{dir}, nil, &stdout, &stderr), "%d of %d bytes", n, len(whole))
+		require.Regexp(t, `^recompute: read recording \S+: .*the file is cut off[^\n]*\n$`, stderr.String(), "%d of %d bytes", n, len(whole))
+		require.NotContains(t, stdout.String(), "Benchmark")
+	}
+}
