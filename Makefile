@@ -83,7 +83,7 @@ servers: ## start a real vLLM and a real Triton on this machine (7 GB, no GPU)
 servers-stop: ## stop what make servers started
 	go run ./tools/servers stop
 
-.PHONY: fmt vet race fuzz soak bench-client proto
+.PHONY: fmt vet race fuzz soak bench-client calibrate proto
 fmt: ## fail if a file is not formatted
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt-ed: $$unformatted" >&2; exit 1; }
 vet: ## vet each set of build tags
@@ -102,8 +102,11 @@ fuzz: ## each fuzz target for FUZZTIME=20s
 	done
 SOAK ?= 10m
 soak: ## mixed faults at concurrency 64 for SOAK=10m
-	go test -run=Soak -soak=$(SOAK) -timeout=0 -v ./fixtures/soak
-bench-client: ## the client itself against the ground truth
-	go test -run='^$$' -bench=. ./engines/capture ./engines/httpstream ./engines/grpcstream
+	go test -run=Soak -soak=$(SOAK) -timeout=0 -v ./workload/faults
+bench-client: ## the client itself: what it reports against the ground truth, and what a chunk costs it
+	go test -run='^$$' -bench='Chunk|Send|Decode' ./engines/...
+	go test -run='^$$' -bench='Truth|Client' -benchtime=1x -count=3 ./workload/truth
+calibrate: ## find out how many chunks a second this machine's client takes
+	go tool calibrate
 proto: ## generate the code of Triton's messages
 	./engines/triton/inference/generate.sh

@@ -6,9 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"enginebench/engines"
-	"enginebench/engines/catalog"
-	"enginebench/fixtures"
 	"enginebench/fixtures/replay"
 	"enginebench/fixtures/script"
 	"enginebench/workload"
@@ -18,11 +15,7 @@ import (
 // canary sends scripted streams, whose times are known, through the client
 // that measures, so that each cell carries the client's own error. It also
 // catches what stamps can't: an error in decoding or in a definition.
-type canary struct {
-	server *replay.Server
-	engine engines.Engine
-	rec    *fixtures.Recording
-}
+type canary struct{ *truth.Stage }
 
 // canaryScript takes a quarter of a second. Its first token comes late enough
 // for 1 % of it to be more than a scheduler's delay.
@@ -34,64 +27,34 @@ var canaryScript = script.Script{Engine: "canary", Dialect: "openai.completions"
 const canaryBeside = 400
 
 func startCanary(ctx context.Context) (*canary, error) {
-	rec, err := canaryScript.Recording()
+	stage, err := truth.Open(ctx, canaryScript, replay.Options{})
 	if err != nil {
-		return nil, err
-	}
-	c := &canary{rec: rec}
-	if c.server, err = replay.Start(ctx, []*fixtures.Recording{rec}, replay.Options{}); err != nil {
 		return nil, fmt.Errorf("start the canary: %w", err)
 	}
-	spec, err := engines.ParseSpec("canary=" + c.server.URL("canary"))
-	if err == nil {
-		c.engine, err = catalog.Open(spec)
-	}
-	if err == nil {
-		_, err = c.engine.Describe(ctx)
-	}
-	if err != nil {
-		c.close()
-		return nil, fmt.Errorf("start the canary: %w", err)
-	}
-	return c, nil
+	return &canary{stage}, nil
 }
 
 func (c *canary) close() {
 	if c != nil {
-		c.server.Close()
+		c.Close()
 	}
 }
 
 // sing sends the streams once and compares.
 func (c *canary) sing(ctx context.Context) (*workload.Canary, error) {
-	p, err := workload.PlanOf(c.rec, "canary")
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.server.Report(); err != nil { // what came before is not of this time
-		return nil, err
-	}
-	runner := &workload.Runner{Engine: c.engine}
+	runner := &workload.Runner{Engine: c.Engine}
 	defer runner.Close()
-	run, err := runner.Run(ctx, p)
+	_, found, err := c.Play(ctx, runner)
 	if err != nil {
 		return nil, err
 	}
-	return compared(run, c.engine, c.rec, c.server)
+	return summed(found), nil
 }
 
-// compared puts a run against a replay beside what its server did.
-func compared(run *workload.Run, d engines.Decoder, rec *fixtures.Recording, server *replay.Server) (*workload.Canary, error) {
-	report, err := server.Report()
-	if err != nil {
-		return nil, err
-	}
-	t, err := truth.Compare(run, d, rec, report)
-	if err != nil {
-		return nil, err
-	}
-	return &workload.Canary{Streams: t.Requests, TTFT: t.TTFT.True, TTFTError: t.TTFT.Error(), ITLErrorP99: truth.At(t.ITLs, 0.99),
-		Tokens: t.Tokens.True, TokensError: t.Tokens.Error()}, nil
+// summed is what an outcome keeps of a comparison.
+func summed(c truth.Comparison) *workload.Canary {
+	return &workload.Canary{Streams: c.Requests, TTFT: c.TTFT.True, TTFTError: c.TTFT.Error(), ITLErrorP99: truth.At(c.ITLs, 0.99),
+		Tokens: c.Tokens.True, TokensError: c.Tokens.Error()}
 }
 
 // around runs the canary before and after do, or beside it where it is a

@@ -42,6 +42,7 @@ require (
 )
 
 tool (
+	enginebench/tools/calibrate
 	enginebench/tools/gate
 	enginebench/tools/recompute
 	golang.org/x/perf/cmd/benchstat

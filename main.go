@@ -14,6 +14,7 @@ import (
 	"enginebench/engines"
 	"enginebench/fixtures/replay"
 	"enginebench/workload/prompts"
+	"enginebench/workload/truth"
 )
 
 // Main runs a test binary that measures engines: TestMain calls it and it does
@@ -103,6 +104,9 @@ func (s *session) begin(source []Source) error {
 	}
 	if err := s.enoughPrompts(); err != nil {
 		return err
+	}
+	if c, ok := truth.LoadCalibration(); ok {
+		s.knee = c.Knee
 	}
 	if s.server == nil {
 		if s.canary, err = startCanary(s.ctx); err != nil {

@@ -12,6 +12,7 @@ import (
 	"enginebench/fixtures"
 	"enginebench/workload"
 	"enginebench/workload/line"
+	"enginebench/workload/truth"
 )
 
 // Serve runs the benchmark: a sub-benchmark for each engine and, below it, for
@@ -162,12 +163,16 @@ func (m *measurement) run(ctx context.Context) error {
 // check puts a replayed run beside what the replay did: there the whole load
 // is scripted, and no canary is needed.
 func (m *measurement) check(run *workload.Run) *workload.Canary {
-	found, err := compared(run, m.target.engine, m.cell.recorded, m.server)
+	report, err := m.server.Report()
 	if err != nil {
 		m.warnings = append(m.warnings, err.Error())
 		return nil
 	}
-	return found
+	found, err := truth.Compare(run, m.target.engine, m.cell.recorded, report)
+	if err != nil {
+		return nil // a recorded failure has no counterpart
+	}
+	return summed(found)
 }
 
 func (m *measurement) nextPlan() (*workload.Plan, error) {

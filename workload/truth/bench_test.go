@@ -9,9 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"enginebench/engines"
-	"enginebench/engines/catalog"
-	"enginebench/fixtures"
 	"enginebench/fixtures/replay"
 	"enginebench/fixtures/script"
 	"enginebench/workload"
@@ -24,45 +21,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// play runs a script's cell against a server that plays it.
-type play struct {
-	server *replay.Server
-	engine engines.Engine
-	rec    *fixtures.Recording
+// stage plays a script for a benchmark or test.
+type stage struct {
+	*truth.Stage
 	runner *workload.Runner
 }
 
-func startPlay(tb testing.TB, s script.Script, o replay.Options) *play {
+func open(tb testing.TB, s script.Script, o replay.Options) *stage {
 	tb.Helper()
-	rec, err := s.Recording()
+	st, err := truth.Open(tb.Context(), s, o)
 	require.NoError(tb, err)
-	server, err := replay.Start(tb.Context(), []*fixtures.Recording{rec}, o)
-	require.NoError(tb, err)
-	tb.Cleanup(func() { server.Close() })
-	spec, err := engines.ParseSpec("script=" + server.URL("script"))
-	require.NoError(tb, err)
-	engine, err := catalog.Open(spec)
-	require.NoError(tb, err)
-	_, err = engine.Describe(tb.Context())
-	require.NoError(tb, err)
-	runner := &workload.Runner{Engine: engine, Limits: workload.Limits{MaxErrors: 0}}
+	tb.Cleanup(func() { st.Close() })
+	runner := &workload.Runner{Engine: st.Engine}
 	tb.Cleanup(func() { runner.Close() })
-	return &play{server: server, engine: engine, rec: rec, runner: runner}
+	return &stage{Stage: st, runner: runner}
 }
 
-func (p *play) run(tb testing.TB) (*workload.Run, truth.Comparison) {
+func (s *stage) play(tb testing.TB) (*workload.Run, truth.Comparison) {
 	tb.Helper()
-	plan, err := workload.PlanOf(p.rec, "truth")
-	require.NoError(tb, err)
-	_, err = p.server.Report() // the preflight's
-	require.NoError(tb, err)
-	run, err := p.runner.Run(tb.Context(), plan)
+	run, c, err := s.Play(tb.Context(), s.runner)
 	require.NoError(tb, err)
 	require.NoError(tb, run.Stopped)
-	report, err := p.server.Report()
-	require.NoError(tb, err)
-	c, err := truth.Compare(run, p.engine, p.rec, report)
-	require.NoError(tb, err)
 	return run, c
 }
 
@@ -90,12 +69,12 @@ func BenchmarkTruth(b *testing.B) {
 		{"triton.tensorrt_llm", 512, 50 * ms, 32},
 	} {
 		b.Run(fmt.Sprintf("%s/burst/step=%v/streams=%d", c.dialect, c.step, c.streams), func(b *testing.B) {
-			p := startPlay(b, script.Script{Dialect: c.dialect, Load: "waves", Cell: fmt.Sprintf("wave=%d", c.streams),
+			p := open(b, script.Script{Dialect: c.dialect, Load: "waves", Cell: fmt.Sprintf("wave=%d", c.streams),
 				Concurrency: c.streams, Requests: c.streams, Tokens: c.tokens, TTFT: 2 * c.step, Gap: c.step, Step: c.step}, replay.Options{Pin: true})
 			var run *workload.Run
 			var t truth.Comparison
 			for b.Loop() {
-				run, t = p.run(b)
+				run, t = p.play(b)
 			}
 			require.Equal(b, t.Tokens.True, t.Tokens.Reported)
 			b.ReportMetric(0, "ns/op")

@@ -32,10 +32,10 @@ type bare struct {
 	cell  string
 }
 
-func dialBare(tb testing.TB, p *play, streams int) *bare {
-	u, err := url.Parse(p.server.URL("script"))
+func dialBare(tb testing.TB, p *stage, streams int) *bare {
+	u, err := url.Parse(p.Server.URL("script"))
 	require.NoError(tb, err)
-	b := &bare{cell: p.rec.Header.Cell}
+	b := &bare{cell: p.Recording.Header.Cell}
 	for range streams {
 		c, err := net.Dial("tcp", u.Host)
 		require.NoError(tb, err)
@@ -91,9 +91,9 @@ func BenchmarkClient(b *testing.B) {
 		b.Run(fmt.Sprintf("%s/burst/streams=%d", c.dialect, c.streams), func(b *testing.B) {
 			s := script.Script{Dialect: c.dialect, Load: "waves", Cell: fmt.Sprintf("wave=%d", c.streams),
 				Concurrency: c.streams, Requests: c.streams, Tokens: 64, TTFT: 2 * step, Gap: step, Step: step}
-			p := startPlay(b, s, replay.Options{Pin: true})
+			p := open(b, s, replay.Options{Pin: true})
 			s.Dialect = "openai.completions"
-			limit := startPlay(b, s, replay.Options{Pin: true})
+			limit := open(b, s, replay.Options{Pin: true})
 			loop := dialBare(b, limit, c.streams)
 			var ours, bares time.Duration
 			var chunks, bareChunks int
@@ -103,7 +103,7 @@ func BenchmarkClient(b *testing.B) {
 				require.NoError(b, loop.run())
 				bares += cpuTime() - before
 				bareChunks += c.streams * (s.Tokens + 2)
-				run, _ = p.run(b)
+				run, _ = p.play(b)
 				ours, chunks = ours+run.Witness.CPU, chunks+c.streams*(s.Tokens+2)
 			}
 			b.ReportMetric(0, "ns/op")

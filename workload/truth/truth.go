@@ -26,6 +26,8 @@ import (
 // where they are lists.
 type Comparison struct {
 	Requests  int
+	Events    int                 // token-bearing
+	Coalesced int                 // of them, those that shared a read with an earlier one
 	Tokens    Pair[int]           // output tokens of all requests: reported, and in the chunks written
 	Chunks    []time.Duration     // arrival of each chunk against its write, on one clock
 	TTFT      Pair[time.Duration] // means over requests
@@ -33,7 +35,6 @@ type Comparison struct {
 	TPOT      Pair[time.Duration] // means over requests with more than one token event
 	TTFTs     []time.Duration     // errors, request by request
 	Latencies []time.Duration
-	Coalesced int             // chunks written that were read together with a later one
 	ITLs      []time.Duration // errors of the gaps between consecutive token events
 	Late      replay.Lateness // the server's own
 }
@@ -111,7 +112,6 @@ func (c *Comparison) add(got *capture.Capture, epoch time.Duration, d engines.De
 			c.Chunks = append(c.Chunks, chunk.Arrival+epoch-written[i])
 		}
 	}
-	c.Coalesced += len(played.Chunks) - len(got.Chunks)
 	c.Requests++
 	c.Tokens.Reported, c.Tokens.True = c.Tokens.Reported+reply.Tokens, c.Tokens.True+script.Tokens
 	c.addTimes(reply, got.Send, written, p.Arrival)
@@ -130,7 +130,11 @@ func (c *Comparison) addTimes(reply engines.Reply, send time.Duration, written [
 		c.TPOT.Reported += (latency.Reported - ttft.Reported) / n
 		c.TPOT.True += (latency.True - ttft.True) / n
 	}
+	c.Events += len(reply.Events)
 	for i := 1; i < len(reply.Events); i++ {
+		if reply.Events[i].Chunk == reply.Events[i-1].Chunk {
+			c.Coalesced++
+		}
 		before, after := reply.Events[i-1], reply.Events[i]
 		c.ITLs = append(c.ITLs, (after.Arrival-before.Arrival)-(written[after.Chunk]-written[before.Chunk]))
 	}
