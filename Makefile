@@ -34,7 +34,7 @@ bench: ## replay the recordings, print the benchmark lines, write results/report
 	rm -rf results/samples results/report
 	go test -c -o results/recorded.test .
 	./results/recorded.test -test.run='^$$' -test.bench=. -test.benchtime=1x -samples=results/samples $(FLAGS) | tee results/bench.txt
-	go tool report -samples results/samples -o results/report results/bench.txt
+	go tool report -samples results/samples -o results/report results/bench.txt > /dev/null
 	echo "report: results/report/report.html and report.md" >&2
 
 .PHONY: test
@@ -70,7 +70,7 @@ compare: ## compare two runs: OLD=a.txt NEW=b.txt
 .PHONY: report
 report: ## write a report of IN=run.txt to results/report
 	@[ -n "$(IN)" ] || { echo 'make report: say IN=run.txt' >&2; exit 2; }
-	go tool report -o results/report $(FLAGS) '$(IN)'
+	go tool report $(if $(wildcard $(basename $(IN)).samples),-samples $(basename $(IN)).samples) -o results/report $(FLAGS) '$(IN)'
 
 .PHONY: tokenizers
 tokenizers: ## build the tokenizer library from its module's source, with cargo

@@ -82,6 +82,7 @@ type plan struct {
 	levels   []int
 	describe map[string]string
 	header   http.Header
+	budget   workload.Budget
 	pool     *prompts.Pool
 	cursor   *prompts.Cursor
 }
@@ -113,8 +114,8 @@ func (o *options) check(args []string) (*plan, error) {
 	if o.metrics != "default" && o.metrics != "all" {
 		return nil, fmt.Errorf("-metrics=%s: want default or all", o.metrics)
 	}
-	if _, err := o.budget(1); err != nil {
-		return nil, err
+	if p.budget, err = workload.ParseBudget(o.maxErrors); err != nil {
+		return nil, fmt.Errorf("-max-errors: %w", err)
 	}
 	if o.load != "closed" && o.load != "waves" && o.set["concurrency"] {
 		return nil, fmt.Errorf("-load=%s and -concurrency contradict each other: an open loop sends at its rate, whatever is in flight", o.load)
@@ -172,19 +173,6 @@ func parseLevels(s string) ([]int, error) {
 		levels = append(levels, n)
 	}
 	return levels, nil
-}
-
-// budget is how many of n requests may fail.
-func (o *options) budget(n int) (int, error) {
-	if share, percent := strings.CutSuffix(o.maxErrors, "%"); percent {
-		f, err := strconv.ParseFloat(share, 64)
-		if err == nil && f >= 0 && f <= 100 {
-			return int(f / 100 * float64(n)), nil
-		}
-	} else if k, err := strconv.Atoi(o.maxErrors); err == nil && k >= 0 {
-		return k, nil
-	}
-	return 0, fmt.Errorf("-max-errors=%s: want a number, or a share from 0%% to 100%%", o.maxErrors)
 }
 
 var describeKey = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)

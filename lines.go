@@ -1,14 +1,16 @@
 package enginebench
 
 import (
+	"flag"
 	"io"
+	"strings"
 
 	"enginebench/workload/line"
 )
 
 // header writes what stands before the results.
 func (s *session) header(w io.Writer) {
-	h := line.Header{Conditions: s.conditions(), Notes: s.notes}
+	h := line.Header{Conditions: s.conditions(), Notes: append([]string{"command: " + s.command()}, s.notes...)}
 	for _, t := range s.targets {
 		h.Engines = append(h.Engines, line.Engine{Name: t.name, Info: t.info, From: t.from()})
 	}
@@ -22,4 +24,35 @@ func (t *target) from() string {
 		return t.url
 	}
 	return "replayed from recordings of " + t.cells[0].recorded.Header.When.UTC().Format("2006-01-02")
+}
+
+// command is how to run this again, as one types it for go test.
+func (s *session) command() string {
+	words := []string{"go", "test"}
+	if s.plan.cursor != nil {
+		words = append(words, "-tags=live")
+	}
+	flag.Visit(func(f *flag.Flag) {
+		name := strings.TrimPrefix(f.Name, "test.")
+		switch name {
+		case "paniconexit0", "testlogfile", "timeout": // go test's own doing
+			return
+		}
+		if several, ok := f.Value.(*list); ok {
+			for _, value := range *several {
+				words = append(words, quoted(name, value))
+			}
+			return
+		}
+		words = append(words, quoted(name, f.Value.String()))
+	})
+	return strings.Join(words, " ")
+}
+
+// quoted is a flag as a shell takes it.
+func quoted(name, value string) string {
+	if strings.ContainsAny(value, " \t\n\"'`$&|;<>()*?[]#~!{}\\") || value == "" {
+		value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+	}
+	return "-" + name + "=" + value
 }

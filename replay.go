@@ -88,5 +88,9 @@ func (s *session) replayed(ctx context.Context, name string) (*target, error) {
 		return nil, err
 	}
 	t := &target{name: name, spec: spec}
-	return t, t.open(ctx)
+	if err := t.open(ctx); err != nil {
+		return nil, err
+	}
+	t.info.Warnings = append(t.info.Warnings, "replayed from recordings: these are the recorded engine's times, not a live one's")
+	return t, nil
 }

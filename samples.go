@@ -2,7 +2,6 @@ package enginebench
 
 import (
 	"os"
-	"slices"
 	"strings"
 
 	"enginebench/workload"
@@ -44,22 +43,10 @@ func (m *measurement) save(cell workload.Summary, j workload.Judgement) error {
 		}
 		record := out.Record(m.target.name, m.target.info, m.conditions(), own, j)
 		record.Run = m.first + i
-		record.Warnings, record.Findings = slices.Concat(m.warnings, m.doubts()), m.findings
+		record.Warnings, record.Findings = m.warnings, m.findings
 		if err := workload.SaveSamples(m.samples, m.invocation, record, out.Samples); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// doubts are what one should know of the cell's circumstances.
-func (m *measurement) doubts() []string {
-	var doubts []string
-	if m.target.colocated() {
-		doubts = append(doubts, "client and engine ran on one machine and shared its CPU")
-	}
-	if m.cell.recorded != nil {
-		doubts = append(doubts, "replayed from a recording: these are the recorded engine's times, not a live one's")
-	}
-	return doubts
 }

@@ -44,11 +44,8 @@ func (s *session) measure(b *testing.B, t *target, c cell) {
 	if err := context.Cause(s.ctx); err != nil {
 		fail("not measured: %v", err)
 	}
-	budget, err := s.budget(c.shape.Requests)
-	if err != nil {
-		fail("%v", err)
-	}
-	m := &measurement{session: s, target: t, cell: c, budget: budget,
+	budget := s.plan.budget.Of(c.shape.Requests)
+	m := &measurement{session: s, target: t, cell: c,
 		runner: &workload.Runner{Engine: t.engine, Limits: s.limits, Progress: new(workload.Progress)}}
 	m.runner.Limits.MaxErrors = budget
 	defer m.runner.Close()
@@ -93,7 +90,6 @@ type measurement struct {
 	*session
 	target   *target
 	cell     cell
-	budget   int
 	runner   *workload.Runner
 	outcomes []workload.Outcome
 	first    int // number of the first run

@@ -125,6 +125,9 @@ func (s *session) ask(ctx context.Context, text string) (*target, error) {
 	if err := t.open(ctx); err != nil {
 		return nil, err
 	}
+	if t.colocated() {
+		t.info.Warnings = append(t.info.Warnings, "client and engine run on one machine and share its CPU")
+	}
 	if err := s.fits(t); err != nil {
 		return nil, fmt.Errorf("engine %s: %w", t.name, err)
 	}
