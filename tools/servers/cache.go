@@ -35,8 +35,13 @@ func defaultCache() (cache, error) {
 	return cache(filepath.Join(root, "servers")), err
 }
 
-func (c cache) run() string                   { return filepath.Join(string(c), "run") }
-func (c cache) model() string                 { return filepath.Join(string(c), "model") }
+func (c cache) run() string   { return filepath.Join(string(c), "run") }
+func (c cache) model() string { return filepath.Join(string(c), "model") }
+
+// modelFromRun is the model's folder as a server that runs in run() sees it:
+// vLLM tells its clients the path, which should say nothing of the machine.
+func (c cache) modelFromRun() string { return filepath.Join("..", "model") }
+
 func (c cache) triton() string                { return filepath.Join(string(c), "triton-"+pytritonVersion) }
 func (c cache) vllm(version string) string    { return filepath.Join(string(c), "vllm-"+version) }
 func (c cache) repository(name string) string { return filepath.Join(c.run(), name+"-models") }

@@ -32,6 +32,8 @@ const (
 func tritonServer(c cache, o options) server {
 	label := fmt.Sprintf("Triton %s, Python backend with the TRT-LLM tensor contract, vLLM %s engine core", tritonVersion, o.vllmVersion)
 	s := tritonProcess(c, o, "triton", label, []string{"tensorrt_llm"})
+	// Not in the model's configuration, which Triton tells to whoever asks.
+	s.Env = append(s.Env, "ENGINEBENCH_WORKER_PYTHON="+c.vllmPython(o.vllmVersion), "ENGINEBENCH_MODEL_DIR="+c.model())
 	s.Env = append(s.Env, vllmEnv(c)...)
 	s.Prepare = func() error {
 		if err := c.writeModel(); err != nil {
@@ -39,7 +41,6 @@ func tritonServer(c cache, o options) server {
 		}
 		return writeRepository(c.repository(s.Name), "core", repositoryParams{
 			Label: label, MaxSeqs: maxSeqs, MaxSeqLen: maxModelLen,
-			WorkerPython: c.vllmPython(o.vllmVersion), ModelDir: c.model(),
 		})
 	}
 	return s
@@ -100,8 +101,6 @@ type repositoryParams struct {
 	DelayMS       string // light: the time of one step
 	TextInstances int    // light: of preprocessing and of postprocessing
 	BLSInstances  int    // light
-	WorkerPython  string // core: the python of the vLLM installation
-	ModelDir      string // core
 }
 
 // writeRepository writes the model repository of the given kind ("light" or

@@ -14,7 +14,6 @@ import (
 
 var params = repositoryParams{
 	Label: "a label", MaxSeqs: 128, MaxSeqLen: 4096, DelayMS: "2.5", TextInstances: 2, BLSInstances: 4,
-	WorkerPython: "/venv/bin/python", ModelDir: "/model",
 }
 
 func TestRepositoriesAreComplete(t *testing.T) {

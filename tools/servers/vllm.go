@@ -50,7 +50,7 @@ func vllmServer(c cache, o options) server {
 		Label: fmt.Sprintf("vLLM %s on CPU, a tiny Llama with random weights", o.vllmVersion),
 		Args: []string{
 			c.vllmPython(o.vllmVersion), "-m", "vllm.entrypoints.openai.api_server",
-			"--model", c.model(), "--served-model-name", modelName,
+			"--model", c.modelFromRun(), "--served-model-name", modelName,
 			"--load-format", "dummy", "--enforce-eager", "--distributed-executor-backend", "uni",
 			"--max-model-len", strconv.Itoa(maxModelLen), "--max-num-seqs", strconv.Itoa(maxSeqs),
 			"--host", "127.0.0.1", "--port", strconv.Itoa(o.vllmPort),

@@ -17,7 +17,7 @@ CLOSE_SECONDS = 10
 class TritonPythonModel:
     def initialize(self, args):
         parameters = {k: v["string_value"] for k, v in json.loads(args["model_config"])["parameters"].items()}
-        model_dir = pathlib.Path(parameters["model_dir"])
+        model_dir = pathlib.Path(os.environ["ENGINEBENCH_MODEL_DIR"])
         self._max_tokens = int(parameters["max_seq_len"])
         self._vocabulary = json.loads((model_dir / "config.json").read_text())["vocab_size"]
         self._numbers = itertools.count(1)
@@ -29,9 +29,9 @@ class TritonPythonModel:
         environment = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "PYTHONPATH")}
         self._worker = subprocess.Popen(
             [
-                parameters["worker_python"],
+                os.environ["ENGINEBENCH_WORKER_PYTHON"],
                 str(pathlib.Path(__file__).with_name("worker.py")),
-                "--model-dir=" + parameters["model_dir"],
+                "--model-dir=" + os.environ["ENGINEBENCH_MODEL_DIR"],
                 "--max-model-len=" + parameters["max_seq_len"],
                 "--max-num-seqs=" + parameters["max_num_seqs"],
             ],
