@@ -207,6 +207,10 @@ func (s *Slot) classify(ctx context.Context, conn *sniffer, err error, into *cap
 		return engines.Errorf(StatusClass(st.Code(), started), "%s: the server answered %s: %s", what, st.Code(), st.Message())
 	case conn.reset.Load(): // whatever code the library makes of it
 		return engines.Errorf(StatusClass(codes.Unavailable, started), "%s: %s", what, st.Message())
+	case st.Code() == codes.Unavailable && into.Send != 0 && !conn.cut.Load() && conn.goaway.Load() == nil:
+		// The library gave the connection up, over bytes that are no HTTP/2.
+		conn.ended.Store(true)
+		return engines.Errorf(engines.Protocol, "%s: %s", what, st.Message())
 	case st.Code() == codes.Internal, st.Code() == codes.Unknown:
 		return engines.Errorf(engines.Protocol, "%s: %s", what, st.Message())
 	}

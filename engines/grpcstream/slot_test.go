@@ -358,6 +358,20 @@ func TestSendClassesWhatBreaks(t *testing.T) {
 				f.WriteGoAway(stream, http2.ErrCodeNo, []byte("max_age"))
 			}, class: engines.Reset, text: `debug data: "max_age"`, chunks: 1,
 		},
+		"a frame larger than was allowed": {
+			answer: func(conn net.Conn, f *http2.Framer, stream uint32) {
+				begin(f, stream)
+				conn.Write([]byte{0xff, 0xff, 0xff, byte(http2.FrameData), 0, 0, 0, 0, 1})
+				f.ReadFrame()
+			}, class: engines.Protocol, text: "frame too large", chunks: 1,
+		},
+		"a frame where none may be": {
+			answer: func(conn net.Conn, f *http2.Framer, stream uint32) {
+				begin(f, stream)
+				conn.Write([]byte{0, 0, 0, byte(http2.FrameContinuation), 0, 0, 0, 0, byte(stream)})
+				f.ReadFrame()
+			}, class: engines.Protocol, chunks: 1,
+		},
 		"not gRPC": {
 			answer: func(_ net.Conn, f *http2.Framer, stream uint32) {
 				f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{0x8d}, EndHeaders: true, EndStream: true}) // :status 404

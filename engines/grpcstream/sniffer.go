@@ -1,6 +1,7 @@
 package grpcstream
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -31,6 +32,7 @@ type sniffer struct {
 	greeting atomic.Uint32 // what the peer speaks
 	goaway   atomic.Pointer[string]
 	ended    atomic.Bool // reading or writing failed
+	cut      atomic.Bool // reading failed, and not because this side had closed the connection
 
 	*arrivals
 
@@ -87,6 +89,7 @@ func (s *sniffer) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		s.ended.Store(true)
+		s.cut.Store(!errors.Is(err, net.ErrClosed))
 	}
 	return n, err
 }

@@ -306,10 +306,7 @@ func (s *Slot) read(ctx context.Context, resp *http.Response, conn *capture.Conn
 		if n > 0 {
 			arrival, seen := conn.Last()
 			into.Commit(n, arrival, seen)
-			// A line's end completes an event in every framing used here; a
-			// byte alone is no progress, or a server that trickles would
-			// never be idle.
-			if bytes.IndexByte(room[:n], '\n') >= 0 {
+			if progress(room[:n]) {
 				into.Progressed(seen)
 			}
 		}
@@ -327,6 +324,17 @@ func (s *Slot) read(ctx context.Context, resp *http.Response, conn *capture.Conn
 		failure := engines.Transport(ctx, err, true)
 		return &engines.Error{Class: failure.Class, Err: fmt.Errorf("read the reply of %s: %w", s.url, failure.Err)}
 	}
+}
+
+// progress reports whether a chunk brings an event on. A line's end completes
+// one in every framing used here; a byte alone is no progress, or a server that
+// trickles would never be idle, and neither is a comment of SSE, with which a
+// proxy keeps the connection of a hung engine alive.
+func progress(chunk []byte) bool {
+	if chunk[0] == ':' && !bytes.Contains(chunk, []byte("\ndata")) {
+		return false
+	}
+	return bytes.IndexByte(chunk, '\n') >= 0
 }
 
 // Close implements [engines.Slot].

@@ -178,6 +178,24 @@ func TestACauseOfTheContextNamesTheClass(t *testing.T) {
 	require.Len(t, into.Chunks, 1)
 }
 
+func TestOnlyAnEventsEndIsProgress(t *testing.T) {
+	for chunk, want := range map[string]bool{
+		"data: 1\n\n":             true,
+		"{\"response\":\"a\"}\n":   true,
+		": ping\n\ndata: 1\n\n":   true,
+		"data: half an ev":        false,
+		": ping\n\n":              false, // from a proxy before an engine that hangs
+		": keep-alive\r\n\r\n: 2": false,
+	} {
+		into, err := send(t, rawServer(t, func(c net.Conn) {
+			http.ReadRequest(bufio.NewReader(c))
+			io.WriteString(c, streamHead+httpChunk(chunk)+"0\r\n\r\n")
+		}))
+		require.NoError(t, err)
+		require.Equal(t, want, into.Progress() != 0, "%q", chunk)
+	}
+}
+
 func TestASlotDialsAgainAfterAFailureAndBeforeTheClock(t *testing.T) {
 	var count atomic.Int32
 	address := rawServer(t, func(c net.Conn) {
