@@ -271,6 +271,21 @@ func (w *window) send(s, i int, intended time.Duration) {
 	if err != nil {
 		progress.Failed.Add(1)
 		w.count(err)
+		if engines.ClassOf(err) == engines.Dial {
+			w.rest(dialPause)
+		}
+	}
+}
+
+// dialPause is how long a slot that could not dial waits for its next request:
+// a server that is down for a moment would else cost all that is left of a plan,
+// and one that is gone would be dialled as fast as the client can.
+const dialPause = 100 * time.Millisecond
+
+func (w *window) rest(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-w.ctx.Done():
 	}
 }
 

@@ -151,6 +151,24 @@ func TestTooManyErrorsEndTheRun(t *testing.T) {
 	})
 }
 
+// 8 requests that can't dial on 2 slots: each slot rests 4 times.
+func TestAServerThatIsGoneIsNotDialledAsFastAsCanBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{ttft: time.Millisecond, fail: func(engines.Request) *engines.Error { return engines.Errorf(engines.Dial, "connection refused") }}
+		r := &Runner{Engine: f, Limits: Limits{MaxErrors: -1}}
+		run, err := r.Run(t.Context(), mustPlan(Shape{Concurrency: 2, Requests: 6, OutputTokens: 1}))
+		require.NoError(t, err)
+		require.Equal(t, 4*dialPause, run.Elapsed)
+
+		// A run that is given up does not wait.
+		r.Limits.MaxErrors = 0
+		run, err = r.Run(t.Context(), mustPlan(Shape{Concurrency: 2, Requests: 6, OutputTokens: 1}))
+		require.NoError(t, err)
+		require.Error(t, run.Stopped)
+		require.Zero(t, run.Elapsed)
+	})
+}
+
 func TestACancelledContextEndsTheRunWithItsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())

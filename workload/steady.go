@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -9,39 +10,50 @@ import (
 // that a reply's last token falls into the stretch in which it was in flight.
 type interval struct{ from, to time.Duration }
 
-// full finds when at least c requests were in flight. A request is in flight
-// from its send to the end of its reply.
-func full(samples []Sample, c int) []interval {
-	type step struct {
+// step is a moment at which the number of requests in flight changed to n.
+type step struct {
+	at time.Duration
+	n  int
+}
+
+// inFlight is how many requests were in flight, over time. A request is in
+// flight from its send to the end of its reply.
+func inFlight(samples []Sample) []step {
+	type change struct {
 		at    time.Duration
 		delta int
 	}
-	var steps []step
+	var changes []change
 	for i := range samples {
 		s := &samples[i]
 		if end := max(s.End, s.LastToken); s.Send != 0 || end != 0 {
-			steps = append(steps, step{s.Send, +1}, step{max(end, s.Send), -1})
+			changes = append(changes, change{s.Send, +1}, change{max(end, s.Send), -1})
 		}
 	}
 	// At one instant ends come first: a slot's next request does not overlap
 	// the one before it.
-	slices.SortFunc(steps, func(a, b step) int {
-		if a.at != b.at {
-			return int(min(max(a.at-b.at, -1), 1))
-		}
-		return a.delta - b.delta
-	})
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Or(cmp.Compare(a.at, b.at), a.delta-b.delta) })
+	steps := make([]step, len(changes))
+	n := 0
+	for i, c := range changes {
+		n += c.delta
+		steps[i] = step{c.at, n}
+	}
+	return steps
+}
+
+// full finds when at least c requests were in flight.
+func full(samples []Sample, c int) []interval {
 	var found []interval
-	inFlight := 0
-	for _, s := range steps {
-		before := inFlight
-		inFlight += s.delta
+	before := 0
+	for _, s := range inFlight(samples) {
 		switch {
-		case before < c && inFlight >= c:
+		case before < c && s.n >= c:
 			found = append(found, interval{from: s.at})
-		case before >= c && inFlight < c:
+		case before >= c && s.n < c:
 			found[len(found)-1].to = s.at
 		}
+		before = s.n
 	}
 	return found
 }
@@ -116,24 +128,28 @@ func within(stretches []interval, t time.Duration) bool {
 	return i < len(stretches) && stretches[i].from < t
 }
 
-// Fullness is the share of the dispatch window in which all c slots were in
-// flight: from when they first were to the last send. Ramp and tail lie
-// outside it, so anything below 1 is the client's doing, or a slot's dial.
+// Fullness is the share of the slots' time in which they were in flight,
+// within the dispatch window: from when all c first were to the last send. Ramp
+// and tail lie outside it, so what is missing to 1 is the client's doing, or a
+// slot's dial.
 func Fullness(samples []Sample, c int) (share float64, ok bool) {
 	stretches := full(samples, c)
 	if len(stretches) == 0 {
 		return 0, false
 	}
-	first, last := stretches[0].from, time.Duration(0)
+	from, to := stretches[0].from, time.Duration(0)
 	for i := range samples {
-		last = max(last, samples[i].Send)
+		to = max(to, samples[i].Send)
 	}
-	if last <= first {
+	if to <= from {
 		return 0, false
 	}
-	var filled time.Duration
-	for _, s := range stretches {
-		filled += max(min(s.to, last)-s.from, 0)
+	var busy time.Duration
+	last := step{at: from}
+	for _, s := range inFlight(samples) {
+		at := min(max(s.at, from), to)
+		busy += time.Duration(min(last.n, c)) * (at - last.at)
+		last = step{at, s.n}
 	}
-	return float64(filled) / float64(last-first), true
+	return float64(busy) / float64(c) / float64(to-from), true
 }

@@ -174,12 +174,13 @@ func TestSteadyLeavesOutNoTokensOfAStepInWhichASlotChanged(t *testing.T) {
 	require.InDelta(t, 6/0.080, m.Metrics["steady-tokens/s"], 1e-9)
 }
 
-func TestFullnessIsTheShareOfTheDispatchWindow(t *testing.T) {
-	// Both slots from 0; slot 2 idles from 50 to 90, which is the last send.
+func TestFullnessIsTheShareOfTheSlotsTime(t *testing.T) {
+	// Both slots from 0; slot 2 idles from 50 to 90, which is the last send:
+	// (90 + 50) of 2 × 90.
 	samples := []Sample{reply(0, 200), reply(0, 50), reply(90, 200)}
 	share, ok := Fullness(samples, 2)
 	require.True(t, ok)
-	require.InDelta(t, 50.0/90, share, 1e-9)
+	require.InDelta(t, 140.0/180, share, 1e-9)
 }
 
 func TestITLIsAbsentWhereEventsSharedReads(t *testing.T) {

@@ -99,11 +99,11 @@ func achieved(o Outcome) (share float64, ok bool) {
 
 // busiest is the most requests that were in flight at once.
 func busiest(samples []Sample) int {
-	for c := 1; ; c++ {
-		if len(full(samples, c)) == 0 {
-			return c - 1
-		}
+	most := 0
+	for _, s := range inFlight(samples) {
+		most = max(most, s.n)
 	}
+	return most
 }
 
 func suspect(m Summary, outcomes []Outcome) (reasons []string) {
@@ -116,7 +116,7 @@ func suspect(m Summary, outcomes []Outcome) (reasons []string) {
 	}
 	for _, o := range outcomes {
 		if share, ok := Fullness(o.Samples, o.Plan.Concurrency); ok && share < minFull && !o.Plan.Load.Open() && !o.Plan.Load.Waves {
-			say("all %d slots were in flight for %.0f %% of the time only", o.Plan.Concurrency, 100*share)
+			say("the %d slots were in flight for %.0f %% of their time only, while there was more to send", o.Plan.Concurrency, 100*share)
 		}
 		if cached, prompt := cachedTokens(o.Samples); cached > 0 {
 			say("%d of %d prompt tokens came from the engine's prefix cache", cached, prompt)
