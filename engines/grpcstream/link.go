@@ -42,6 +42,7 @@ type link struct {
 	client *grpc.ClientConn
 	conn   atomic.Pointer[sniffer]
 	dialed atomic.Bool
+	closed atomic.Bool
 	failed atomic.Pointer[error] // of the dial or the TLS handshake
 }
 
@@ -101,9 +102,9 @@ func (l *link) why(ctx context.Context) error {
 	return err
 }
 
-// close ends the connection.
+// close ends the connection, once.
 func (l *link) close() error {
-	if l == nil {
+	if l == nil || l.closed.Swap(true) {
 		return nil
 	}
 	return l.client.Close()

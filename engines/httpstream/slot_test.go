@@ -181,7 +181,7 @@ func TestACauseOfTheContextNamesTheClass(t *testing.T) {
 func TestOnlyAnEventsEndIsProgress(t *testing.T) {
 	for chunk, want := range map[string]bool{
 		"data: 1\n\n":             true,
-		"{\"response\":\"a\"}\n":   true,
+		"{\"response\":\"a\"}\n":  true,
 		": ping\n\ndata: 1\n\n":   true,
 		"data: half an ev":        false,
 		": ping\n\n":              false, // from a proxy before an engine that hangs
