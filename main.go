@@ -46,6 +46,7 @@ type session struct {
 	notes      []string // lines for people
 	measuredN  int
 	failedN    int
+	unsavedN   int            // files that could not be written
 	runs       map[string]int // runs made, by engine and cell
 	screen     *screen
 }
@@ -68,6 +69,9 @@ func run(m *testing.M, source []Source) int {
 	switch {
 	case s.failedN > 0:
 		fmt.Fprintf(os.Stderr, "# enginebench: %d runs of cells failed\n", s.failedN)
+		return 1
+	case s.unsavedN > 0:
+		fmt.Fprintf(os.Stderr, "# enginebench: %d files of cells were not written; their lines say why\n", s.unsavedN)
 		return 1
 	case code == 0 && s.measuredN == 0 && !listing():
 		fmt.Fprintf(os.Stderr, "# enginebench: no cell was measured: -bench matches none of %s\n", strings.Join(s.cellNames(), ", "))

@@ -61,9 +61,12 @@ func (s *session) measure(b *testing.B, t *target, c cell) {
 	judgement := workload.Judge(summary, budget, m.outcomes...)
 	m.findings = workload.Audit(summary, m.outcomes...)
 	if err := m.save(summary, judgement); err != nil {
-		fail("write samples: %v", err)
+		m.unsaved("samples", err)
 	}
 	if judgement.Verdict == workload.Invalid {
+		for _, warning := range m.warnings {
+			b.Log(line.Flat(warning))
+		}
 		fail("%s", line.Failure(judgement))
 	}
 	report(b, summary, s.metrics == "all")
@@ -192,8 +195,15 @@ func (m *measurement) keep(run *workload.Run) {
 	rec := workload.Recording(run, fixtures.Header{Engine: m.target.name, Prompts: common.Prompts, Info: m.target.info,
 		Target: fixtures.TargetOf(m.target.spec.URL, m.target.spec.Options), Describe: common.Describe}, m.recordText)
 	if _, err := fixtures.Write(m.record, rec, m.secrets()...); err != nil {
-		m.warnings = append(m.warnings, fmt.Sprintf("the recording of this cell was not written: %v", err))
+		m.unsaved("recording", err)
 	}
+}
+
+// unsaved notes a file that could not be written. The numbers stand and are
+// printed; that a file is missing shows in a warning and in the exit code.
+func (m *measurement) unsaved(what string, err error) {
+	m.unsavedN++
+	m.warnings = append(m.warnings, fmt.Sprintf("could not save the %s of this cell: %v", what, err))
 }
 
 // counters reads the engine's own counters, where it has any. They explain

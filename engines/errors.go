@@ -98,3 +98,15 @@ func Transport(ctx context.Context, err error, started bool) *Error {
 	}
 	return &Error{Class: Protocol, Err: err}
 }
+
+// Advice says what to do about a connection that could not be made for want of
+// something on this side; "" where that is not why.
+func Advice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return " (each slot takes a file: raise the limit with ulimit -n, or lower the concurrency)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return " (no local port is free: wait a minute for closed connections, or widen net.ipv4.ip_local_port_range)"
+	}
+	return ""
+}

@@ -63,7 +63,7 @@ func (c *Config) connect(ctx context.Context) (*link, error) {
 	l.client = client
 	if err := l.wait(ctx); err != nil {
 		client.Close()
-		err = fmt.Errorf("connect to %s: %w%s", c.Address, err, c.hint(l, err))
+		err = fmt.Errorf("connect to %s: %w%s%s", c.Address, err, c.hint(l, err), engines.Advice(err))
 		var known *engines.Error
 		if errors.As(context.Cause(ctx), &known) || errors.Is(context.Cause(ctx), context.Canceled) {
 			return nil, engines.Transport(ctx, err, false)

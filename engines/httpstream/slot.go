@@ -107,7 +107,7 @@ func (c *Config) dial(ctx context.Context) (outer net.Conn, inner *capture.Conn,
 	}
 	conn, err := dial(ctx, "tcp", hostPort(c.Base))
 	if err != nil {
-		return nil, nil, engines.Errorf(engines.Dial, "connect to %s: %w", c.Base.Host, err)
+		return nil, nil, engines.Errorf(engines.Dial, "connect to %s: %w%s", c.Base.Host, err, engines.Advice(err))
 	}
 	inner = capture.Wrap(conn)
 	if c.TLS == nil {
