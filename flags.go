@@ -120,8 +120,31 @@ func (o *options) check(args []string) (*plan, error) {
 	if o.load != "closed" && o.load != "waves" && o.set["concurrency"] {
 		return nil, fmt.Errorf("-load=%s and -concurrency contradict each other: an open loop sends at its rate, whatever is in flight", o.load)
 	}
+	if o.recordText && o.record == "" {
+		return nil, errors.New("-record-prompts says what a recording keeps: give -record=directory too")
+	}
+	if err := o.checkRequests(p); err != nil {
+		return nil, err
+	}
 	o.limits.Memory = o.memory << 20
 	return p, errors.Join(o.checkSources(), p.addDescribe(o.describe), p.addHeaders(o.headers))
+}
+
+// checkRequests refuses a number of requests that cannot keep a cell's slots
+// full: the cell would measure less than its name says.
+func (o *options) checkRequests(p *plan) error {
+	if o.requests == 0 || p.load.Open() {
+		return nil
+	}
+	for _, c := range p.levels {
+		if o.requests < c {
+			return fmt.Errorf("-requests=%d: %s has %d slots and needs at least as many requests", o.requests, p.load.Cell(c), c)
+		}
+		if p.load.Waves && o.requests%c != 0 {
+			return fmt.Errorf("-requests=%d: %s sends whole waves, and that is no multiple of %d", o.requests, p.load.Cell(c), c)
+		}
+	}
+	return nil
 }
 
 func (o *options) checkSources() error {
@@ -136,7 +159,7 @@ func (o *options) checkSources() error {
 
 // fixedByRecordings refuses flags that a replay could not follow.
 func (o *options) fixedByRecordings() error {
-	for _, name := range []string{"load", "prompts", "pass", "output-tokens", "requests", "seed", "record", "header", "ca"} {
+	for _, name := range []string{"load", "prompts", "pass", "output-tokens", "requests", "seed", "record", "record-prompts", "header", "ca"} {
 		if o.set[name] {
 			return fmt.Errorf("-%s: what is replayed fixes it", name)
 		}
@@ -175,15 +198,22 @@ func parseLevels(s string) ([]int, error) {
 	return levels, nil
 }
 
+// secretHeader matches names of headers whose values are credentials.
+var secretHeader = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|password|session|credential`)
+
 var describeKey = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 func (p *plan) addDescribe(pairs []string) error {
 	for _, pair := range pairs {
 		key, value, ok := strings.Cut(pair, "=")
+		if _, twice := p.describe[key]; twice {
+			return fmt.Errorf("-describe=%s: the key %s stands there twice", pair, key)
+		}
 		if !ok || !describeKey.MatchString(key) || strings.ContainsAny(value, "\r\n") || value == "" {
 			return fmt.Errorf("-describe=%s: want key=value on one line, with a key of a-z, 0-9 and -", pair)
 		}
-		if slices.Contains([]string{"load", "prompts", "output-tokens", "seed", "goos", "goarch", "pkg", "cpu"}, key) {
+		own := []string{"load", "prompts", "output-tokens", "seed", "goos", "goarch", "pkg", "cpu"}
+		if slices.Contains(own, key) || strings.HasSuffix(key, "-version") || strings.HasSuffix(key, "-model") {
 			return fmt.Errorf("-describe=%s: the key %s is the run's own", pair, key)
 		}
 		p.describe[key] = value
@@ -198,7 +228,7 @@ func (p *plan) addHeaders(lines []string) error {
 		if !ok || name == "" {
 			return fmt.Errorf("-header=%q: want \"Name: value\"", line)
 		}
-		if name == "Authorization" || strings.Contains(strings.ToLower(name), "key") || strings.Contains(strings.ToLower(name), "token") {
+		if secretHeader.MatchString(name) {
 			return fmt.Errorf("-header %s: secrets are not taken from the command line, where others can read them; set OPENAI_API_KEY or <NAME>_API_KEY in the environment", name)
 		}
 		p.header.Add(name, strings.TrimSpace(value))

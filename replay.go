@@ -32,7 +32,7 @@ func (s *session) startReplay(ctx context.Context, fsys fs.FS) error {
 	for _, rec := range all {
 		t := s.target(rec.Header.Engine)
 		if t == nil {
-			if t, err = s.replayed(ctx, rec.Header.Engine); err != nil {
+			if t, err = s.replayed(ctx, rec); err != nil {
 				return err
 			}
 			s.targets = append(s.targets, t)
@@ -40,6 +40,9 @@ func (s *session) startReplay(ctx context.Context, fsys fs.FS) error {
 		p, err := workload.PlanOf(rec, s.invocation)
 		if err != nil {
 			return err
+		}
+		if n := p.Missing(); n > 0 {
+			return fmt.Errorf("replay: %s lacks %d of %d requests, since its run was given up: record the cell again", fixtures.FileName(&rec.Header), n, len(p.Requests))
 		}
 		t.cells = append(t.cells, cell{name: rec.Header.Cell, shape: p.Shape, recorded: rec})
 	}
@@ -82,7 +85,8 @@ func (s *session) target(name string) *target {
 
 // replayed is a target whose server is the replay. It is opened as a live one
 // is, preflight and all.
-func (s *session) replayed(ctx context.Context, name string) (*target, error) {
+func (s *session) replayed(ctx context.Context, rec *fixtures.Recording) (*target, error) {
+	name := rec.Header.Engine
 	spec, err := engines.ParseSpec(name + "=" + s.server.URL(name))
 	if err != nil {
 		return nil, err
@@ -90,6 +94,11 @@ func (s *session) replayed(ctx context.Context, name string) (*target, error) {
 	t := &target{name: name, spec: spec}
 	if err := t.open(ctx); err != nil {
 		return nil, err
+	}
+	for _, warning := range rec.Header.Info.Warnings {
+		if !slices.Contains(t.info.Warnings, warning) {
+			t.info.Warnings = append(t.info.Warnings, warning)
+		}
 	}
 	t.info.Warnings = append(t.info.Warnings, "replayed from recordings: these are the recorded engine's times, not a live one's")
 	return t, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -80,6 +81,9 @@ func (s *session) findTargets(ctx context.Context, source Source) error {
 	if len(specs) == 0 {
 		return errors.New("no engine to measure: name one with -engine=name=url, or recordings with -replay=directory")
 	}
+	if err := uniqueNames(specs); err != nil {
+		return err
+	}
 	found := make([]*target, len(specs))
 	failed := make([]error, len(specs))
 	var wg sync.WaitGroup
@@ -98,18 +102,19 @@ func (s *session) findTargets(ctx context.Context, source Source) error {
 		}
 	}
 	if len(s.targets) == 0 {
-		return fmt.Errorf("no engine answered: start one, or name it with -engine=name=url")
+		return fmt.Errorf("no engine answered: start one, or name it with -engine=name=url; %w", errors.Join(failed...))
 	}
-	return s.uniqueNames()
+	return nil
 }
 
-func (s *session) uniqueNames() error {
+func uniqueNames(specs []string) error {
 	seen := map[string]bool{}
-	for _, t := range s.targets {
-		if seen[t.name] {
-			return fmt.Errorf("two engines are called %s: benchmark names must tell them apart", t.name)
+	for _, spec := range specs {
+		name, _, _ := strings.Cut(spec, "=")
+		if seen[name] {
+			return fmt.Errorf("two engines are called %s: benchmark names must tell them apart", name)
 		}
-		seen[t.name] = true
+		seen[name] = true
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"enginebench/engines"
@@ -135,8 +136,11 @@ func serverTTFT(m Summary, good []Sample, outcomes []Outcome) string {
 		own, source = time.Duration(mean(told)), "its replies"
 	}
 	gap := client - own
-	if gap < serverTTFTLeast || float64(gap) < serverTTFTFar*float64(client) {
+	if max(gap, -gap) < serverTTFTLeast || math.Abs(float64(gap)) < serverTTFTFar*float64(client) {
 		return ""
+	}
+	if gap < 0 {
+		return fmt.Sprintf("engine's own TTFT: it counts %.1f ms by %s where the client saw only %.1f ms: the two do not mean the same, or one of them is wrong", ms(float64(own)), source, ms(float64(client)))
 	}
 	return fmt.Sprintf("engine's own TTFT: it counts %.1f ms by %s where the client saw %.1f ms: %.1f ms lie on the path between them", ms(float64(own)), source, ms(float64(client)), ms(float64(gap)))
 }
@@ -176,12 +180,16 @@ func tokensPerEvent(_ Summary, good []Sample, _ []Outcome) string {
 }
 
 // coldConnections finds requests that had to dial first.
-func coldConnections(_ Summary, good []Sample, _ []Outcome) string {
+func coldConnections(_ Summary, good []Sample, outcomes []Outcome) string {
 	cold := collect(pointers(good), func(s *Sample) (time.Duration, bool) { return s.Connect, s.Connect > 0 })
 	if len(cold) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("cold connections: %d of %d requests had to dial first, which took %.1f ms (mean) and is not in their TTFT: the server closes connections that are still in use", len(cold), len(good), ms(mean(cold)))
+	where := "is not in their TTFT"
+	if outcomes[0].Plan.Load.Open() {
+		where = "is in their TTFT, which counts from the intended send"
+	}
+	return fmt.Sprintf("cold connections: %d of %d requests had to dial first, which took %.1f ms (mean) and %s: their connections had rested too long or the server had closed them", len(cold), len(good), ms(mean(cold)), where)
 }
 
 // engineQueue tells how long requests waited in the engine, where it says so.

@@ -42,6 +42,10 @@ func TestAuditsNameWhatExplainsAHeadline(t *testing.T) {
 		{"several tokens an event", func(o *Outcome) {
 			o.Samples[0].Tokens, o.Samples[1].Tokens = ptr(4), ptr(4)
 		}, "8 tokens came in 4 events, 2.00 each"},
+		{"an engine that counts more than the client saw", func(o *Outcome) {
+			o.Samples[0].ServerTTFT, o.Samples[1].ServerTTFT = at(80), at(80)
+		}, "counts 80.0 ms by its replies where the client saw only 49.0 ms"},
+		{"cold connections in an open loop", func(o *Outcome) { o.Plan.Load, o.Samples[1].Connect = Load{Rate: 1}, at(3) }, "is in their TTFT"},
 		{"cold connections", func(o *Outcome) { o.Samples[1].Connect = at(3) }, "1 of 2 requests had to dial first, which took 3.0 ms"},
 		{"a queue in the engine", func(o *Outcome) {
 			o.Server = engines.Counters{engines.QueueSecondsSum: 0.080, engines.QueueCount: 2}

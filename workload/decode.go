@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -26,7 +27,8 @@ type Outcome struct {
 	Canary  *Canary          // the same client's numbers against known ones; nil: there was none
 	Knee    float64          // chunks a second that this machine's client was calibrated for; 0: it was not
 	Witness Witness
-	Stopped error // why the run was given up; nil: it ran to its end
+	Doubts  []string // of the dialect about its replies, each once with how many
+	Stopped error    // why the run was given up; nil: it ran to its end
 }
 
 // Canary holds what the client reported of scripted streams against what the
@@ -45,13 +47,15 @@ type Canary struct {
 func Decode(run *Run, engine string, d engines.Decoder, info engines.Info) Outcome {
 	out := Outcome{Plan: run.Plan, Start: run.Start, Witness: run.Witness, Stopped: run.Stopped}
 	samples := make([]Sample, len(run.Captures))
+	replies := make([][]string, len(run.Captures)) // their warnings
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for i := int(next.Add(1) - 1); i < len(samples); i = int(next.Add(1) - 1) {
 				if run.Sent[i] {
-					samples[i] = NewSample(run.Plan, i, run.Captures[i], d.Decode(run.Captures[i]), info)
+					reply := d.Decode(run.Captures[i])
+					samples[i], replies[i] = NewSample(run.Plan, i, run.Captures[i], reply, info), reply.Warnings
 				}
 			}
 		})
@@ -65,7 +69,31 @@ func Decode(run *Run, engine string, d engines.Decoder, info engines.Info) Outco
 		}
 	}
 	slices.Sort(out.Delays)
+	out.Doubts = counted(replies)
 	return out
+}
+
+// counted is each warning once, with how many replies it is of.
+func counted(replies [][]string) []string {
+	var order []string
+	times := map[string]int{}
+	for _, warnings := range replies {
+		for _, w := range warnings {
+			if times[w]++; times[w] == 1 {
+				order = append(order, w)
+			}
+		}
+	}
+	const most = 3 // kinds; counts in the texts make nearly each its own
+	if len(order) > most {
+		order = append(order[:most], fmt.Sprintf("and %d more kinds of doubts about replies", len(order)-most))
+	}
+	for i, w := range order {
+		if n := times[w]; n > 1 {
+			order[i] = fmt.Sprintf("%s (%d replies)", w, n)
+		}
+	}
+	return order
 }
 
 // observe takes from a capture what no sample holds.
@@ -127,7 +155,9 @@ func (s *Sample) takeEvents(events []engines.Event) {
 	for i := 1; i < len(events); i++ {
 		s.Gaps = append(s.Gaps, events[i].Arrival-events[i-1].Arrival)
 		s.GapTokens = append(s.GapTokens, events[i].Tokens)
-		if events[i].Chunk == events[i-1].Chunk {
+	}
+	for i := range events {
+		if i > 0 && events[i].Chunk == events[i-1].Chunk || i+1 < len(events) && events[i].Chunk == events[i+1].Chunk {
 			s.Coalesced++
 		}
 	}

@@ -41,7 +41,7 @@ var Metrics = []Metric{
 	{Unit: "head-ms", Better: -1, All: true, Text: "mean over requests of arrival of the reply's head - send"},
 	{Unit: "first-chunk-ms", Better: -1, All: true, Text: "mean over requests of arrival of the first chunk - send"},
 	{Unit: "dispatch-lag-p99-us", Better: -1, All: true, Text: "99th percentile of send - intended send: what the client itself took to send"},
-	{Unit: "coalesced-%", Better: -1, All: true, Text: "token events that shared a read with an earlier one / token events, in percent"},
+	{Unit: "coalesced-%", Better: -1, All: true, Text: "token events that shared a read with another / token events, in percent"},
 	{Unit: "client-cpu-us/chunk", Better: -1, All: true, Text: "user and system time of the client in the window / chunks"},
 	{Unit: "gc-cycles", Better: -1, All: true, Text: "garbage collections of the client that fell into the window"},
 }

@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"math"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -16,11 +15,12 @@ type silence struct {
 	mu      sync.Mutex
 	windows int
 	percent int
+	limit   int64
 }
 
-// memoryLimit is where the collector works even in a window: better a late
-// chunk than a killed process.
-const memoryLimit = 8 << 30
+// headroom is how much a window may take beyond what the process has before
+// the collector works all the same: better a late chunk than a killed process.
+const headroom = 4 << 30
 
 func (s *silence) begin() {
 	s.mu.Lock()
@@ -30,7 +30,10 @@ func (s *silence) begin() {
 	}
 	runtime.GC()
 	s.percent = debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(memoryLimit)
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	s.limit = debug.SetMemoryLimit(-1)
+	debug.SetMemoryLimit(min(s.limit, int64(now.Sys)+headroom))
 }
 
 func (s *silence) end() {
@@ -38,6 +41,6 @@ func (s *silence) end() {
 	defer s.mu.Unlock()
 	if s.windows--; s.windows == 0 {
 		debug.SetGCPercent(s.percent)
-		debug.SetMemoryLimit(math.MaxInt64)
+		debug.SetMemoryLimit(s.limit)
 	}
 }

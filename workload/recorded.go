@@ -99,6 +99,18 @@ func PlanOf(rec *fixtures.Recording, invocation string) (*Plan, error) {
 	return p, nil
 }
 
+// Missing is how many requests a plan made of a recording lacks: those that a
+// run which was given up never sent. Such a plan can be decoded, not run.
+func (p *Plan) Missing() int {
+	n := 0
+	for i := range p.Requests {
+		if p.Requests[i].Request.ID.Cell == "" {
+			n++
+		}
+	}
+	return n
+}
+
 // maxPrompt bounds the prompt that a damaged recording can ask memory for.
 const maxPrompt = 1 << 24
 

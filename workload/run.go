@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -92,8 +93,8 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Run, error) {
 	run := &Run{Plan: p, Captures: r.captures[:len(p.Requests)], Sent: w.sent}
 	run.Elapsed = capture.Now() - w.epoch
 	run.Start, run.Epoch = w.start, w.epoch
-	run.Stopped = w.close()
 	run.Witness = witness()
+	run.Stopped = w.close()
 	for _, c := range run.Captures {
 		c.Rebase(w.epoch)
 	}
@@ -104,7 +105,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Run, error) {
 // captures do not fit.
 func (r *Runner) reserve(p *Plan) error {
 	size := p.OutputTokens * eventBytes
-	if need := size * len(p.Requests); r.Limits.Memory > 0 && need > r.Limits.Memory {
+	if need := capture.Size(len(p.Requests), size, p.OutputTokens+8); r.Limits.Memory > 0 && need > r.Limits.Memory {
 		return fmt.Errorf("plan a run of %s: its captures may take %d MB and %d MB are allowed: ask for fewer requests or output tokens, or raise -capture-memory",
 			p.Cell, need>>20, r.Limits.Memory>>20)
 	}
@@ -268,6 +269,9 @@ func (w *window) send(s, i int, intended time.Duration) {
 	cancel(nil)
 	progress.InFlight.Add(-1)
 	progress.Done.Add(1)
+	if err == nil && bytes.Contains(into.Data, errorMark) {
+		err = engines.Errorf(engines.EngineError, "a reply with an error event")
+	}
 	if err != nil {
 		progress.Failed.Add(1)
 		w.count(err)
@@ -288,6 +292,11 @@ func (w *window) rest(d time.Duration) {
 	case <-w.ctx.Done():
 	}
 }
+
+// errorMark stands in the error events of every JSON dialect. In a token's
+// text the quotes would be escaped. Only the error budget in flight goes by it;
+// what a reply came to is decided when it is decoded.
+var errorMark = []byte(`"error"`)
 
 // count gives the run up when more requests failed than it may lose. It keeps
 // a dead server from being asked thousands of times.

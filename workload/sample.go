@@ -48,7 +48,7 @@ type Sample struct {
 	FirstEvent      int             `json:"first-event-tokens,omitempty"`  // tokens in the first token-bearing event; 0 unknown
 	Events          int             `json:"events"`                        // token-bearing events
 	FirstRead       int             `json:"first-read-events,omitempty"`   // token-bearing events in the read that brought the first
-	Coalesced       int             `json:"coalesced"`                     // token-bearing events that shared a read with an earlier one
+	Coalesced       int             `json:"coalesced"`                     // token-bearing events that shared a read with another
 	Gaps            []time.Duration `json:"gaps-ns,omitempty"`             // between consecutive token events
 	GapTokens       []int           `json:"gap-tokens,omitempty"`          // tokens in the later event of each gap
 	ClientDelayMax  time.Duration   `json:"client-delay-max-ns,omitempty"` // the largest of seen - arrival over the reply's chunks

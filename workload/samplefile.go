@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // SaveSamples writes a run into a file of its own in dir, whole or not at all.
@@ -63,6 +64,30 @@ func WriteSamples(w io.Writer, record RunRecord, samples []Sample) error {
 	return nil
 }
 
+// meanInFlight is how many requests were in flight on average over the span.
+func meanInFlight(samples []Sample, span time.Duration) float64 {
+	var sum float64
+	for i := range samples {
+		if s := &samples[i]; s.LastToken > s.Send {
+			sum += float64(s.LastToken - s.Send)
+		}
+	}
+	return sum / float64(span)
+}
+
+// tokens are the output tokens of all replies, 0 if one's are not known.
+func (o *Outcome) tokens() int {
+	sum := 0
+	for i := range o.Samples {
+		if s := &o.Samples[i]; s.Tokens != nil {
+			sum += *s.Tokens
+		} else if s.Status == OK {
+			return 0
+		}
+	}
+	return sum
+}
+
 // Evidence is what the client saw of itself during the run, by name and unit.
 // A recording has no witness, and so nothing of the machine.
 func (o *Outcome) Evidence() map[string]float64 {
@@ -91,6 +116,12 @@ func (o *Outcome) Evidence() map[string]float64 {
 	if c := o.Canary; c != nil {
 		e["canary-streams"], e["canary-ttft-ms"] = float64(c.Streams), ms(float64(c.TTFT))
 		e["canary-ttft-error-us"], e["canary-itl-error-p99-us"] = us(c.TTFTError), us(c.ITLErrorP99)
+	}
+	if span := Span(o.Samples); span > 0 {
+		e["in-flight-mean"] = meanInFlight(o.Samples, span)
+	}
+	if tokens := o.tokens(); tokens > 0 && o.Chunks > 0 {
+		e["tokens/chunk"] = float64(tokens) / float64(o.Chunks)
 	}
 	if rate := chunkRate(*o); rate > 0 {
 		e["chunks/s"] = rate

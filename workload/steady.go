@@ -135,7 +135,7 @@ func within(stretches []interval, t time.Duration) bool {
 func Fullness(samples []Sample, c int) (share float64, ok bool) {
 	stretches := full(samples, c)
 	if len(stretches) == 0 {
-		return 0, false
+		return 0, len(samples) >= c // never all in flight together, though so many were sent
 	}
 	from, to := stretches[0].from, time.Duration(0)
 	for i := range samples {

@@ -23,10 +23,10 @@ const maxCoalesced = 0.05
 // rates are sums over runs divided by sums of time.
 func Summarize(outcomes ...Outcome) Summary {
 	m := Summary{Metrics: map[string]float64{}, ByClass: map[engines.Class]int{}}
-	planned := 0
+	planned := 0       // of one run: repeats must not give a cell metrics that its neighbour lacks
 	var good []*Sample // measured and ok
 	for _, o := range outcomes {
-		planned += o.Plan.Shape.Requests
+		planned = max(planned, o.Plan.Shape.Requests)
 		for i := range o.Samples {
 			s := &o.Samples[i]
 			m.count(s)

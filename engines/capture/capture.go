@@ -15,6 +15,7 @@ package capture
 import (
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // Chunk is the bytes of one read of an HTTP body, or one gRPC message.
@@ -152,6 +153,11 @@ func (c *Capture) Rebase(epoch time.Duration) {
 		c.Chunks[i].Arrival -= epoch
 		c.Chunks[i].Seen -= epoch
 	}
+}
+
+// Size is how many bytes [New] takes for as much.
+func Size(n, size, chunks int) int {
+	return n * (size + minRoom + chunks*int(unsafe.Sizeof(Chunk{})))
 }
 
 // New makes n captures that hold size bytes in chunks chunks each before they
