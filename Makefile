@@ -15,7 +15,9 @@ RECORD      ?= results/recordings
 TOKENIZE    ?=
 TOKENIZER   ?=
 SHAREGPT    ?=
-N           ?= 1000
+# Seven levels send 1397 requests, and a tenth of the prompts is for warm-up.
+# For COUNT=6 passes over a file N=9400 is needed.
+N           ?= 1600
 ROW         := .name /engine /concurrency /wave /rate
 TABLE       := load prompts output-tokens
 
@@ -33,7 +35,7 @@ bench: ## replay the recordings, print the benchmark lines, write results/report
 	mkdir -p results
 	rm -rf results/samples results/report
 	go test -c -o results/recorded.test .
-	./results/recorded.test -test.run='^$$' -test.bench=. -test.benchtime=1x -samples=results/samples $(FLAGS) | tee results/bench.txt
+	./results/recorded.test -test.run='^$$' -test.bench=. -samples=results/samples $(FLAGS) | tee results/bench.txt
 	go tool report -samples results/samples -o results/report results/bench.txt > /dev/null
 	echo "report: results/report/report.html and report.md" >&2
 
@@ -44,13 +46,17 @@ test: ## all tests
 .PHONY: live
 live: ## measure live engines: OUT=run.txt COUNT=6 ENGINES="vllm=http://… triton=grpc://…" PROMPTS=prompts.jsonl FLAGS=…
 	mkdir -p $(dir $(OUT)) results
+	rm -rf $(basename $(OUT)).samples
 	go test -c -tags=live -o results/live.test .
 	: > $(OUT).part
+	failed=0
 	for pass in $$(seq $(COUNT)); do
-		./results/live.test -test.run='^$$' -test.bench='$(BENCH)' -test.benchtime=1x $(foreach e,$(ENGINES),-engine='$(e)') \
-			-prompts='$(PROMPTS)' -pass=$$pass/$(COUNT) -samples=$(basename $(OUT)).samples $(FLAGS) | tee -a $(OUT).part
+		./results/live.test -test.run='^$$' -test.bench='$(BENCH)' $(foreach e,$(ENGINES),-engine='$(e)') \
+			-prompts='$(PROMPTS)' -pass=$$pass/$(COUNT) -samples=$(basename $(OUT)).samples $(FLAGS) | tee -a $(OUT).part || failed=$$?
+		[ $$failed -lt 128 ] || break
 	done
-	mv $(OUT).part $(OUT)
+	mv $(OUT).part $(OUT) # also after a failure: what was measured is kept
+	exit $$failed
 
 .PHONY: record
 record: ## record live engines into RECORD=directory; otherwise as live, one pass
