@@ -34,8 +34,8 @@ func Dashboard(style Style, name string, o Overview) Figure {
 	return f
 }
 
-// table writes rows of text, the first one as a header, the first column to the
-// left and the others centred.
+// table writes rows of text, the first one as a header. Columns are as wide as
+// their longest text asks for, in a font in which all of them fit.
 func table(c draw.Canvas, title string, rows [][]string) {
 	head := sans(fontSize + 2)
 	head.XAlign, head.YAlign = draw.XCenter, draw.YTop
@@ -45,15 +45,37 @@ func table(c draw.Canvas, title string, rows [][]string) {
 	}
 	top := c.Max.Y - vg.Points(30)
 	height := min((top-c.Min.Y)/vg.Length(len(rows)), vg.Points(26))
-	width := (c.Max.X - c.Min.X) / vg.Length(len(rows[0]))
+	widths, style := columns(rows, c.Max.X-c.Min.X)
+	style.XAlign, style.YAlign = draw.XCenter, draw.YCenter
 	rule := draw.LineStyle{Color: grey, Width: vg.Points(0.75)}
 	for i, row := range rows {
 		y := top - height*vg.Length(i) - height/2
+		x := c.Min.X
 		for j, cell := range row {
-			style := sans(fontSize)
-			style.XAlign, style.YAlign = draw.XCenter, draw.YCenter
-			c.FillText(style, vg.Point{X: c.Min.X + width*(vg.Length(j)+0.5), Y: y}, cell)
+			c.FillText(style, vg.Point{X: x + widths[j]/2, Y: y}, cell)
+			x += widths[j]
 		}
 		c.StrokeLine2(rule, c.Min.X, y-height/2, c.Max.X, y-height/2)
 	}
+}
+
+// columns shares a width out among the columns of a table, and picks the font.
+func columns(rows [][]string, width vg.Length) ([]vg.Length, draw.TextStyle) {
+	const gap = 12 // points between two columns
+	style := sans(fontSize)
+	widths := make([]vg.Length, len(rows[0]))
+	var sum vg.Length
+	for j := range widths {
+		for _, row := range rows {
+			widths[j] = max(widths[j], style.Width(row[j])+vg.Points(gap))
+		}
+		sum += widths[j]
+	}
+	if sum > width {
+		style.Font.Size *= width / sum
+	}
+	for j := range widths {
+		widths[j] *= width / sum
+	}
+	return widths, style
 }
