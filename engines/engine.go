@@ -42,9 +42,14 @@ type Decoder interface {
 // Slot is one place in flight: it owns one HTTP transport or one gRPC
 // connection and carries one request at a time.
 type Slot interface {
+	// Ready makes the connection fit to be used at once: it dials again what
+	// broke or rested too long. It is for the time before a run's clock
+	// starts; no request may be on. The error is an *[Error].
+	Ready(ctx context.Context) error
 	// Send writes the message and captures the reply until it ends, fails or
 	// ctx is done. A connection that broke or idled too long is dialled again
-	// before the message's first byte is written. The error is an *[Error],
+	// before the message's first byte is written, within the request's clock.
+	// Nothing of it goes on when Send has returned. The error is an *[Error],
 	// the same as into.Err. The cause of ctx (context.Cause) becomes the
 	// error's class when it is an *Error.
 	Send(ctx context.Context, m Message, into *capture.Capture) error

@@ -16,10 +16,12 @@ import (
 type fake struct {
 	ttft, gap time.Duration
 	fail      func(r engines.Request) *engines.Error // nil: no request fails
+	unready   error                                  // of every Ready
 	stallAt   int                                    // the token that never comes; 0: none
 	inFlight  atomic.Int64
 	most      atomic.Int64
 	dialled   atomic.Int64
+	readied   atomic.Int64
 }
 
 var _ engines.Engine = (*fake)(nil)
@@ -55,6 +57,11 @@ type fakeSlot struct{ *fake }
 
 func (s fakeSlot) Close() error { return nil }
 
+func (s fakeSlot) Ready(context.Context) error {
+	s.readied.Add(1)
+	return s.unready
+}
+
 func (s fakeSlot) Send(ctx context.Context, m engines.Message, into *capture.Capture) error {
 	var r engines.Request
 	if err := json.Unmarshal(m.Body, &r); err != nil {
@@ -64,6 +71,7 @@ func (s fakeSlot) Send(ctx context.Context, m engines.Message, into *capture.Cap
 		s.most.Store(n)
 	}
 	defer s.inFlight.Add(-1)
+	defer func() { into.Done = capture.Now() }()
 	into.Send = capture.Now()
 	if s.fail != nil {
 		if failure := s.fail(r); failure != nil {

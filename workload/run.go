@@ -135,8 +135,8 @@ func (r *Runner) encode(p *Plan) ([]engines.Message, error) {
 // keep short queues of connections that they have not accepted yet.
 const dialAtOnce = 64
 
-// dial fills the runner up to n slots. The time that dialling takes is outside
-// every window.
+// dial makes the slots that the runner has kept fit for use, and fills it up to
+// n slots. The time that dialling takes is outside every window.
 func (r *Runner) dial(ctx context.Context, n int) error {
 	var (
 		wg    sync.WaitGroup
@@ -144,18 +144,31 @@ func (r *Runner) dial(ctx context.Context, n int) error {
 		first error
 		gate  = make(chan struct{}, dialAtOnce)
 	)
-	for range n - len(r.slots) {
+	connect := func(do func() error) {
 		wg.Go(func() {
 			gate <- struct{}{}
 			defer func() { <-gate }()
+			if err := do(); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				first = errors.Join(first, err)
+			}
+		})
+	}
+	kept := r.slots
+	for _, slot := range kept {
+		connect(func() error { return slot.Ready(ctx) })
+	}
+	for range n - len(kept) {
+		connect(func() error {
 			slot, err := r.Engine.Dial(ctx)
+			if err != nil {
+				return err
+			}
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
-				first = errors.Join(first, err)
-				return
-			}
 			r.slots = append(r.slots, slot)
+			return nil
 		})
 	}
 	wg.Wait()

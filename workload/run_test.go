@@ -63,6 +63,26 @@ func TestClosedLoopKeepsItsSlotsFull(t *testing.T) {
 	})
 }
 
+func TestSlotsThatWereKeptAreMadeReadyForTheNextRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &fake{ttft: millisecond, gap: millisecond}
+		r := &Runner{Engine: e, sleep: time.Sleep}
+		defer r.Close()
+		run := func(concurrency int) error {
+			_, err := r.Run(t.Context(), mustPlan(Shape{Concurrency: concurrency, Requests: 8, OutputTokens: 2}))
+			return err
+		}
+		require.NoError(t, run(2))
+		require.EqualValues(t, 0, e.readied.Load(), "fresh slots are ready")
+		require.NoError(t, run(5))
+		require.EqualValues(t, 2, e.readied.Load())
+		require.EqualValues(t, 5, e.dialled.Load())
+
+		e.unready = engines.Errorf(engines.Dial, "refused")
+		require.Equal(t, engines.Dial, engines.ClassOf(run(5)), "a slot that can't be made ready is as one that can't be dialled")
+	})
+}
+
 func TestWavesStartTogetherWhenAllHaveEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &fake{ttft: 50 * millisecond, gap: 10 * millisecond}

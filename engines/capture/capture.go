@@ -45,13 +45,15 @@ func (s Stamp) String() string {
 // response header.
 type Head struct {
 	Arrival time.Duration       // of the read that completed it; 0: none came
+	Seen    time.Duration       // when the program saw that read; 0: not known
 	Status  int                 // HTTP status; 0: no head came, or gRPC
 	Header  map[string][]string // keys as the server sent them, in the form of net/http or grpc metadata
 }
 
 // Trailer is the end of a reply.
 type Trailer struct {
-	Arrival time.Duration // when the end of the stream was seen; 0: it never came
+	Arrival time.Duration // of the read that brought the end of the stream, or when the connection's end was seen, where that is it; 0: it never came
+	Seen    time.Duration // when the program saw that read; 0: not known
 	Clean   bool          // the protocol's own end came: the last HTTP chunk, the announced length, or a gRPC status
 	Status  int           // gRPC status code; 0 for HTTP
 	Message string        // gRPC status message
@@ -63,6 +65,7 @@ type Trailer struct {
 type Capture struct {
 	Intended time.Duration // when the plan wanted the request sent; in a closed loop, when its slot became free
 	Send     time.Duration // when its first byte was written to the connection; 0: never
+	Done     time.Duration // when its slot was free again, however the request ended; 0: not known
 	Connect  time.Duration // what dialling took, if the connection was new for this request; 0: it was warm
 	Head     Head
 	Chunks   []Chunk
@@ -127,7 +130,7 @@ func (c *Capture) Progress() time.Duration { return time.Duration(c.progress.Loa
 
 // Reset empties the capture and keeps its memory.
 func (c *Capture) Reset() {
-	c.Intended, c.Send, c.Connect = 0, 0, 0
+	c.Intended, c.Send, c.Done, c.Connect = 0, 0, 0, 0
 	c.Head, c.Trailer, c.Stamp, c.Err = Head{}, Trailer{}, User, nil
 	c.Chunks, c.Data = c.Chunks[:0], c.Data[:0]
 	c.progress.Store(0)
@@ -137,6 +140,12 @@ func (c *Capture) Reset() {
 // due when one of them lacks a kernel stamp: a capture has one source.
 func (c *Capture) UserStamps() {
 	c.Stamp = User
+	if c.Head.Seen != 0 {
+		c.Head.Arrival = c.Head.Seen
+	}
+	if c.Trailer.Seen != 0 {
+		c.Trailer.Arrival = c.Trailer.Seen
+	}
 	for i := range c.Chunks {
 		c.Chunks[i].Arrival = c.Chunks[i].Seen
 	}
@@ -144,7 +153,7 @@ func (c *Capture) UserStamps() {
 
 // Rebase moves all times that are set to the clock that reads 0 at epoch.
 func (c *Capture) Rebase(epoch time.Duration) {
-	for _, t := range []*time.Duration{&c.Intended, &c.Send, &c.Head.Arrival, &c.Trailer.Arrival} {
+	for _, t := range []*time.Duration{&c.Intended, &c.Send, &c.Done, &c.Head.Arrival, &c.Head.Seen, &c.Trailer.Arrival, &c.Trailer.Seen} {
 		if *t != 0 {
 			*t -= epoch
 		}

@@ -49,7 +49,7 @@ type receiver struct {
 func (r *receiver) receive(data mem.BufferSlice) {
 	e, ok := r.conn.next()
 	for ok && e.what == head {
-		r.into.Head.Arrival = e.at
+		r.into.Head.Arrival, r.into.Head.Seen = e.at, e.seen
 		e, ok = r.conn.next()
 	}
 	if !ok || e.what != message {

@@ -92,8 +92,16 @@ func (s *Slot) ready(ctx context.Context) (*link, error) {
 	return fresh, nil
 }
 
+// Ready implements [engines.Slot]. A gRPC connection may rest for as long as it
+// likes.
+func (s *Slot) Ready(ctx context.Context) error {
+	_, err := s.ready(ctx)
+	return err
+}
+
 // Send implements [engines.Slot].
 func (s *Slot) Send(ctx context.Context, m engines.Message, into *capture.Capture) error {
+	defer func() { into.Done = capture.Now() }()
 	if err := s.send(ctx, m, into); err != nil {
 		into.Err = err
 		return err
@@ -122,6 +130,11 @@ func (s *Slot) send(ctx context.Context, m engines.Message, into *capture.Captur
 		err = exchange(stream, m, &receiver{conn: conn, into: into})
 	}
 	into.Send, _ = conn.stamps.Sent()
+	if conn.armed.Load() {
+		// The call ended before the connection's writer came to it. Its head
+		// may still be written, and would then pass for the next request's.
+		conn.ended.Store(true)
+	}
 	end(conn, stream, err, into)
 	return s.classify(ctx, conn, err, into)
 }
@@ -159,15 +172,15 @@ func end(conn *sniffer, stream grpc.ClientStream, err error, into *capture.Captu
 	for e, ok := conn.next(); ok; e, ok = conn.next() {
 		switch e.what {
 		case head:
-			into.Head.Arrival = e.at
+			into.Head.Arrival, into.Head.Seen = e.at, e.seen
 		case trailer:
 			if into.Head.Arrival == 0 { // one block was both
-				into.Head.Arrival = e.at
+				into.Head.Arrival, into.Head.Seen = e.at, e.seen
 			}
 			// The library refuses an oversize message before it comes to
 			// the server's status.
 			if !conn.oversize.Load() {
-				into.Trailer = capture.Trailer{Arrival: e.at, Clean: true}
+				into.Trailer = capture.Trailer{Arrival: e.at, Seen: e.seen, Clean: true}
 			}
 		}
 	}

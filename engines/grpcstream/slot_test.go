@@ -97,7 +97,7 @@ func TestSendCapturesAWholeReply(t *testing.T) {
 		require.Equal(t, []string{"hello"}, into.Head.Header["server-says"])
 		require.Zero(t, into.Head.Status)
 		require.Zero(t, into.Connect)
-		require.Equal(t, capture.Trailer{Arrival: into.Trailer.Arrival, Clean: true}, into.Trailer)
+		require.Equal(t, capture.Trailer{Arrival: into.Trailer.Arrival, Seen: into.Trailer.Seen, Clean: true}, into.Trailer)
 		require.Equal(t, into.Chunks[2].Seen, into.Progress())
 		order := []time.Duration{into.Send, into.Head.Arrival, into.Chunks[0].Arrival, into.Chunks[1].Arrival, into.Chunks[2].Arrival, into.Trailer.Arrival}
 		require.IsNonDecreasing(t, order)

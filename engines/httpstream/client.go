@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"strings"
 
 	"enginebench/engines"
 )
@@ -20,30 +20,15 @@ const maxAnswer = 8 << 20
 // that a recording can give it again. It is not for the hot path.
 type Client struct {
 	cfg       *Config
-	http      *http.Client
+	link      *link
 	Exchanges []engines.Exchange
 }
 
 // NewClient makes a client; Close it.
-func (c *Config) NewClient() *Client {
-	transport := &http.Transport{
-		DisableCompression: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			outer, _, err := c.dial(ctx)
-			return outer, err
-		},
-	}
-	transport.DialTLSContext = transport.DialContext
-	if c.Proxy {
-		transport.Proxy, transport.DialContext, transport.DialTLSContext = http.ProxyFromEnvironment, nil, nil
-		transport.TLSClientConfig = c.TLS
-	}
-	return &Client{cfg: c, http: &http.Client{Transport: transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
-}
+func (c *Config) NewClient() *Client { return &Client{cfg: c, link: c.newLink()} }
 
-// Close ends the client's connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// Close ends the client's connection.
+func (c *Client) Close() { c.link.close() }
 
 // Get asks for a path below the base URL. The error is an *[engines.Error]; an
 // answer with a status other than 200 is one, and the body comes with it.
@@ -77,16 +62,21 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]by
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req)
+	if _, err := c.link.ready(ctx, idleLimit); err != nil {
+		return nil, engines.Transport(ctx, err, false)
+	}
+	resp, _, err := c.link.roundTrip(req)
 	if err != nil {
+		c.link.rest(nil, false)
 		if foreign(err) {
 			return nil, engines.Errorf(engines.Protocol, "%s does not answer in HTTP/1.1%s", c.cfg.Base.Host, hint(err))
 		}
 		failure := engines.Transport(ctx, err, false)
-		return nil, &engines.Error{Class: failure.Class, Err: fmt.Errorf("%w%s", failure.Err, hint(err))}
+		return nil, &engines.Error{Class: failure.Class, Err: fmt.Errorf("%s %s: %w%s", strings.ToLower(method), req.URL, failure.Err, hint(err))}
 	}
-	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	resp.Body.Close()
+	c.link.rest(resp, err == nil && len(answer) < maxAnswer)
 	if err != nil {
 		return nil, engines.Transport(ctx, err, true)
 	}

@@ -89,16 +89,15 @@ func foreign(err error) bool {
 }
 
 // hint guesses what a transport's error means when the wrong protocol is
-// spoken, which no library says in plain words.
+// spoken, which no library says in plain words. It belongs behind an error
+// that comes straight from the transport: behind any other it would stand
+// twice.
 func hint(err error) string {
 	var record tls.RecordHeaderError
 	switch text := err.Error(); {
-	case strings.HasSuffix(text, ")") && strings.Contains(text, "(it "):
-		return "" // it has one from the dial
 	case strings.Contains(text, "certificate signed by unknown authority"):
 		return " (if it is to be trusted, name its certificate with -ca=FILE)"
-	case errors.As(err, &record) && bytes.HasPrefix(record.RecordHeader[:], []byte("HTTP")),
-		strings.Contains(text, "server gave HTTP response to HTTPS client"):
+	case errors.As(err, &record) && bytes.HasPrefix(record.RecordHeader[:], []byte("HTTP")):
 		return " (it speaks plain HTTP: use http://)"
 	case errors.As(err, &record), strings.Contains(text, "first record does not look like a TLS handshake"):
 		return " (it does not speak TLS: use http://, or grpc:// for Triton)"
