@@ -1,6 +1,7 @@
 package engines
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,28 +23,41 @@ type Spec struct {
 var validName = regexp.MustCompile(`^[a-z][a-z0-9_.]*$`)
 
 // ParseSpec reads "name=url" as -engine takes it. Dialect options are the
-// URL's query.
+// URL's query. No error shows what could be a password.
 func ParseSpec(s string) (Spec, error) {
 	name, raw, ok := strings.Cut(s, "=")
 	if !ok {
-		return Spec{}, fmt.Errorf("parse engine %q: want name=url, for example vllm=http://localhost:8000", s)
+		return Spec{}, fmt.Errorf("parse engine %q: want name=url, for example vllm=http://localhost:8000", redacted(s))
 	}
 	if !validName.MatchString(name) {
-		return Spec{}, fmt.Errorf("parse engine %q: the name must match [a-z][a-z0-9_.]*, since it becomes part of a benchmark's name", s)
+		return Spec{}, fmt.Errorf("parse engine %q: the name must match [a-z][a-z0-9_.]*, since it becomes part of a benchmark's name", redacted(s))
 	}
 	u, err := url.Parse(raw)
-	if err != nil {
-		return Spec{}, fmt.Errorf("parse engine %q: %w", name, err)
-	}
-	if u.Scheme == "" || u.Host == "" {
-		return Spec{}, fmt.Errorf("parse engine %q: url %q needs a scheme and a host, for example grpc://localhost:8001", name, raw)
-	}
-	if u.User != nil {
+	switch {
+	case err == nil && u.User != nil, strings.Contains(raw, "@") && (err != nil || u.Host == ""):
 		return Spec{}, fmt.Errorf("parse engine %q: credentials in a URL are not taken; set %s in the environment", name, KeyVariable(name))
+	case err != nil:
+		var reason *url.Error // whose own text has the whole URL in it
+		if errors.As(err, &reason) {
+			err = reason.Err
+		}
+		return Spec{}, fmt.Errorf("parse engine %q: url %q: %w", name, redacted(raw), err)
+	case u.Scheme == "" || u.Host == "":
+		return Spec{}, fmt.Errorf("parse engine %q: url %q needs a scheme and a host, for example grpc://localhost:8001", name, redacted(raw))
 	}
 	options := u.Query()
 	u.RawQuery = ""
 	return Spec{Name: name, URL: u, Options: options}, nil
+}
+
+// redacted is what of a URL, or of what should be one, may be shown: nothing
+// before an @, where a password would stand, and no query.
+func redacted(s string) string {
+	if i := strings.LastIndex(s, "@"); i >= 0 {
+		s = "…" + s[i:]
+	}
+	s, _, _ = strings.Cut(s, "?")
+	return s
 }
 
 // KeyVariable is the environment variable that holds an engine's API key:
