@@ -179,9 +179,11 @@ const (
 	// warmRounds is after how many rounds all has been made that is made once.
 	warmRounds  = 2
 	leastRounds = 3
-	// maxGrowth is how much more memory the last rounds may hold than the first
-	// ones after the warm-up.
-	maxGrowth = 1.10
+	// How much more memory the last rounds may hold than the first ones after
+	// the warm-up. In ten minutes they are some 250,000 requests apart. What is
+	// resident also depends on when the system takes pages back.
+	maxHeapGrowth     = 1.02
+	maxResidentGrowth = 1.05
 )
 
 // requireFlat compares the last fifth of the rounds with the first one after
@@ -193,11 +195,13 @@ func requireFlat(t *testing.T, rounds []usage) {
 	for _, kind := range []struct {
 		name string
 		of   func(usage) int
+		most float64
 	}{
-		{"heap", func(u usage) int { return u.heap }}, {"resident memory", func(u usage) int { return u.resident }},
+		{"heap", func(u usage) int { return u.heap }, maxHeapGrowth},
+		{"resident memory", func(u usage) int { return u.resident }, maxResidentGrowth},
 	} {
 		early, late := middle(rounds[:n], kind.of), middle(rounds[len(rounds)-n:], kind.of)
-		require.LessOrEqual(t, float64(late), maxGrowth*float64(early), "%s grew from %d to %d bytes in %d rounds", kind.name, early, late, len(rounds))
+		require.LessOrEqual(t, float64(late), kind.most*float64(early), "%s grew from %d to %d bytes in %d rounds", kind.name, early, late, len(rounds))
 	}
 }
 
