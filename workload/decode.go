@@ -37,7 +37,8 @@ type Canary struct {
 	Streams     int
 	TTFT        time.Duration // mean, true
 	TTFTError   time.Duration // of the mean
-	ITLErrorP99 time.Duration // by magnitude
+	ITLError    time.Duration // of gaps between token events, by magnitude
+	ITLErrorAt  string        // which of them that is: "p99"; "max" of fewer than 100
 	Tokens      int           // true
 	TokensError int
 }
@@ -115,7 +116,7 @@ func NewSample(p *Plan, i int, c *capture.Capture, reply engines.Reply, info eng
 	s := Sample{
 		Cell: p.Cell, Index: i, Measured: planned.Measured, Prompt: planned.Prompt,
 		Intended: c.Intended, Origin: c.Send, Send: c.Send, Connect: c.Connect,
-		Head: c.Head.Arrival, End: c.Trailer.Arrival, Stamp: c.Stamp.String(),
+		Head: c.Head.Arrival, End: c.Trailer.Arrival, Released: c.Done, Stamp: c.Stamp.String(),
 		Wanted: planned.Request.OutputTokens, Forced: info.ForcesOutput,
 		EnginePromptLen: reply.PromptTokens, ServerTTFT: reply.ServerTTFT, Finish: reply.Finish,
 	}

@@ -38,6 +38,7 @@ type Sample struct {
 	FirstToken      time.Duration   `json:"first-token-ns,omitempty"` // arrival of the first token-bearing event
 	LastToken       time.Duration   `json:"last-token-ns,omitempty"`
 	End             time.Duration   `json:"end-ns,omitempty"`               // end of the stream
+	Released        time.Duration   `json:"released-ns,omitempty"`          // when its slot was free again, however it ended
 	PromptLen       int             `json:"prompt-tokens"`                  // tokens sent; 0 for text-only dialects
 	EnginePromptLen int             `json:"engine-prompt-tokens,omitempty"` // by the engine's count
 	CachedLen       *int            `json:"cached-tokens,omitempty"`        // by the engine's count

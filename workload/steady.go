@@ -17,7 +17,8 @@ type step struct {
 }
 
 // inFlight is how many requests were in flight, over time. A request is in
-// flight from its send to the end of its reply.
+// flight from its send to the end of its reply, or, if that never came, until
+// its slot was free again.
 func inFlight(samples []Sample) []step {
 	type change struct {
 		at    time.Duration
@@ -26,7 +27,7 @@ func inFlight(samples []Sample) []step {
 	var changes []change
 	for i := range samples {
 		s := &samples[i]
-		if end := max(s.End, s.LastToken); s.Send != 0 || end != 0 {
+		if end := s.gone(); s.Send != 0 || end != 0 {
 			changes = append(changes, change{s.Send, +1}, change{max(end, s.Send), -1})
 		}
 	}
@@ -40,6 +41,15 @@ func inFlight(samples []Sample) []step {
 		steps[i] = step{c.at, n}
 	}
 	return steps
+}
+
+// gone is when the request was no longer in flight. A clean end is taken from
+// the reply, since the slot may notice it late.
+func (s *Sample) gone() time.Duration {
+	if s.End != 0 {
+		return max(s.End, s.LastToken)
+	}
+	return max(s.LastToken, s.Released)
 }
 
 // full finds when at least c requests were in flight.

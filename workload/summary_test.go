@@ -183,6 +183,26 @@ func TestFullnessIsTheShareOfTheSlotsTime(t *testing.T) {
 	require.InDelta(t, 140.0/180, share, 1e-9)
 }
 
+func TestARequestThatGaveNothingHeldItsSlotUntilItWasFree(t *testing.T) {
+	// Slot 2's request brought nothing and timed out at 190: both were in
+	// flight from 0 to 190, in which slot 1 got 2 tokens.
+	silent := Sample{Status: Failed, Class: engines.TTFTTimeout, Send: at(0), Origin: at(0), Released: at(190)}
+	samples := []Sample{reply(0, 50, 100, 200), silent}
+	d, tokens, known := Steady(samples, 2)
+	require.True(t, known)
+	require.Equal(t, at(190), d)
+	require.Equal(t, 2, tokens)
+}
+
+func TestSlotsThatWereNeverFullTogetherFillNothing(t *testing.T) {
+	samples := []Sample{reply(0, 50), reply(60, 100), reply(110, 150)}
+	share, ok := Fullness(samples, 3)
+	require.True(t, ok)
+	require.Zero(t, share)
+	_, ok = Fullness(samples, 4) // so many were not even sent
+	require.False(t, ok)
+}
+
 func TestITLIsAbsentWhereEventsSharedReads(t *testing.T) {
 	tokens := make([]int, 500)
 	for i := range tokens {

@@ -122,6 +122,8 @@ func (s *scanner) field(key []byte, into, before *workload.Sample) {
 		into.FirstEvent = int(s.integer())
 	case "events":
 		into.Events = int(s.integer())
+	case "released-ns":
+		into.Released = time.Duration(s.integer())
 	case "first-read-events":
 		into.FirstRead = int(s.integer())
 	case "coalesced":
