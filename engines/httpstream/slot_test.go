@@ -59,11 +59,23 @@ func httpChunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) 
 
 func send(t testing.TB, address string) (*capture.Capture, error) {
 	t.Helper()
+	into := capture.New(1, 1<<16, 256)[0]
+	return into, sendInto(t, address, into)
+}
+
+func sendInto(t testing.TB, address string, into *capture.Capture) error {
+	t.Helper()
 	slot, err := config(t, address).NewSlot(t.Context())
 	require.NoError(t, err)
 	defer slot.Close()
-	into := capture.New(1, 1<<16, 256)[0]
-	return into, slot.Send(t.Context(), engines.Message{ID: "a/b/0", Body: []byte(`{"x":1}`)}, into)
+	return slot.Send(t.Context(), engines.Message{ID: "a/b/0", Body: []byte(`{"x":1}`)}, into)
+}
+
+// awaitEvent returns when an event has come into a capture.
+func awaitEvent(into *capture.Capture) {
+	for into.Progress() == 0 {
+		runtime.Gosched()
+	}
 }
 
 func TestSendCapturesEachChunkInOrderOfTime(t *testing.T) {
@@ -95,63 +107,58 @@ func TestSendCapturesEachChunkInOrderOfTime(t *testing.T) {
 	require.True(t, c.Trailer.Clean)
 	require.Zero(t, c.Connect, "the connection was dialled ahead")
 	last := before
-	for _, at := range []time.Duration{c.Send, c.Head.Arrival, c.Chunks[0].Arrival, c.Chunks[len(c.Chunks)-1].Arrival, c.Trailer.Arrival} {
+	for _, at := range []time.Duration{c.Send, c.Head.Arrival, c.Chunks[0].Arrival, c.Chunks[len(c.Chunks)-1].Arrival, c.Trailer.Arrival, c.Trailer.Seen, c.Done} {
 		require.GreaterOrEqual(t, at, last)
 		last = at
 	}
 	require.NotZero(t, c.Progress())
+	require.GreaterOrEqual(t, c.Head.Seen, c.Head.Arrival)
 }
 
 func TestFailuresOfTheConnectionHaveTheirClasses(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		handle func(c net.Conn)
+		handle func(c net.Conn, into *capture.Capture)
 		class  engines.Class
 		chunks int
 	}{
-		{"closed before a reply", func(c net.Conn) {}, engines.Conn, 0},
-		{"reset in the middle", func(c net.Conn) {
+		{"closed before a reply", func(c net.Conn, _ *capture.Capture) {}, engines.Conn, 0},
+		{"reset in the middle", func(c net.Conn, into *capture.Capture) {
 			io.WriteString(c, streamHead+httpChunk("data: 1\n\n"))
-			waitForAck(c)
+			awaitEvent(into) // a reset throws away what the client has not taken
 			c.(*net.TCPConn).SetLinger(0)
 		}, engines.Reset, 1},
-		{"closed in the middle", func(c net.Conn) { io.WriteString(c, streamHead+httpChunk("data: 1\n\n")) }, engines.Truncated, 1},
-		{"invalid chunk length", func(c net.Conn) { io.WriteString(c, streamHead+httpChunk("data: 1\n\n")+"zz\r\n") }, engines.Protocol, 1},
-		{"throttled", func(c net.Conn) {
+		{"closed in the middle", func(c net.Conn, _ *capture.Capture) { io.WriteString(c, streamHead+httpChunk("data: 1\n\n")) }, engines.Truncated, 1},
+		{"invalid chunk length", func(c net.Conn, _ *capture.Capture) { io.WriteString(c, streamHead+httpChunk("data: 1\n\n")+"zz\r\n") }, engines.Protocol, 1},
+		{"throttled", func(c net.Conn, _ *capture.Capture) {
 			io.WriteString(c, "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\nRetry-After: 7\r\n\r\n{}")
 		}, engines.Throttled, 1},
-		{"unavailable", func(c net.Conn) {
+		{"unavailable", func(c net.Conn, _ *capture.Capture) {
 			io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
 		}, engines.Throttled, 0},
-		{"refused by the server", func(c net.Conn) {
+		{"refused by the server", func(c net.Conn, _ *capture.Capture) {
 			io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 32\r\n\r\n"+`{"error":{"message":"too long`+`"}}`)
 		}, engines.Rejected, 1},
-		{"redirect", func(c net.Conn) {
+		{"redirect", func(c net.Conn, _ *capture.Capture) {
 			io.WriteString(c, "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n")
 		}, engines.Rejected, 0},
-		{"server error", func(c net.Conn) {
+		{"server error", func(c net.Conn, _ *capture.Capture) {
 			io.WriteString(c, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
 		}, engines.EngineError, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			address := rawServer(t, func(c net.Conn) {
+			into := capture.New(1, 1<<16, 256)[0]
+			err := sendInto(t, rawServer(t, func(c net.Conn) {
 				http.ReadRequest(bufio.NewReader(c))
-				test.handle(c)
-			})
-			into, err := send(t, address)
+				test.handle(c, into)
+			}), into)
 			require.Equal(t, test.class, engines.ClassOf(err), "%v", err)
 			require.Equal(t, err, into.Err)
 			require.Len(t, into.Chunks, test.chunks)
+			require.Greater(t, into.Done, into.Send, "the slot was taken until then")
 			require.NotContains(t, err.Error(), "\n")
 		})
 	}
-}
-
-// waitForAck returns when the peer has taken what was written, so that a reset
-// does not throw it away.
-func waitForAck(c net.Conn) {
-	c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	c.Read(make([]byte, 1))
 }
 
 func TestACauseOfTheContextNamesTheClass(t *testing.T) {
@@ -168,9 +175,7 @@ func TestACauseOfTheContextNamesTheClass(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	into := capture.New(1, 1<<12, 8)[0]
 	go func() {
-		for into.Progress() == 0 {
-			runtime.Gosched()
-		}
+		awaitEvent(into)
 		cancel(engines.Errorf(engines.IdleTimeout, "no event for 1 s"))
 	}()
 	err = slot.Send(ctx, engines.Message{ID: "a/b/0"}, into)
@@ -226,7 +231,7 @@ func TestWrongProtocolsAreNamed(t *testing.T) {
 	})
 	for _, test := range []struct{ name, address, hint string }{
 		{"plain HTTP where TLS was asked for", strings.Replace(plain.URL, "http:", "https:", 1), "use http://"},
-		{"TLS where plain HTTP was asked for", strings.Replace(secure.URL, "https:", "http:", 1), ""},
+		{"TLS where plain HTTP was asked for", strings.Replace(secure.URL, "https:", "http:", 1), "use https://"},
 		{"a gRPC server", http2, "use grpc://"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -247,6 +252,12 @@ func TestTLSIsSpokenToACertificateThatIsTrusted(t *testing.T) {
 	require.Equal(t, engines.Dial, engines.ClassOf(err))
 	var unknown *tls.CertificateVerificationError
 	require.True(t, errors.As(err, &unknown))
+	require.Equal(t, 1, strings.Count(err.Error(), "-ca=FILE"), "%v", err)
+	client := config(t, server.URL).NewClient()
+	defer client.Close()
+	_, err = client.Get(t.Context(), "/v1/models")
+	require.Equal(t, engines.Dial, engines.ClassOf(err))
+	require.Equal(t, 1, strings.Count(err.Error(), "-ca=FILE"), "%v", err)
 
 	cfg := config(t, server.URL)
 	cfg.TLS.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
