@@ -1,13 +1,13 @@
 package workload
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
+
+	"enginebench/internal/wholefile"
 )
 
 // SaveSamples writes a run into a file of its own in dir, whole or not at all.
@@ -15,38 +15,7 @@ import (
 // begin with engine and cell.
 func SaveSamples(dir, invocation string, record RunRecord, samples []Sample) error {
 	name := fmt.Sprintf("%s.%s.%s-%s-%03d.jsonl", record.Engine, record.Cell, record.When.Format("20060102T150405"), invocation, record.Run)
-	return writeFile(filepath.Join(dir, name), func(w io.Writer) error { return WriteSamples(w, record, samples) })
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".*.part")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	w := bufio.NewWriter(f)
-	if err := write(w); err != nil {
-		return err
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return wholefile.Write(filepath.Join(dir, name), func(w io.Writer) error { return WriteSamples(w, record, samples) })
 }
 
 // WriteSamples writes a run as the lines of a samples file: {"run":{…}}, and
@@ -115,7 +84,7 @@ func (o *Outcome) Evidence() map[string]float64 {
 	}
 	if c := o.Canary; c != nil {
 		e["canary-streams"], e["canary-ttft-ms"] = float64(c.Streams), ms(float64(c.TTFT))
-		e["canary-ttft-error-us"], e["canary-itl-error-p99-us"] = us(c.TTFTError), us(c.ITLErrorP99)
+		e["canary-ttft-error-us"], e["canary-itl-error-"+c.ITLErrorAt+"-us"] = us(c.TTFTError), us(c.ITLError)
 	}
 	if span := Span(o.Samples); span > 0 {
 		e["in-flight-mean"] = meanInFlight(o.Samples, span)

@@ -49,6 +49,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"enginebench/internal/wholefile"
 	"enginebench/tools/tokenizer"
 	"enginebench/workload/prompts"
 )
@@ -206,24 +207,12 @@ func (c *config) made(in *input, tok tokenizer.Tokenizer) map[string]string {
 	return m
 }
 
-// write writes the file beside its place and then renames it.
 func (c *config) write(made map[string]string, chosen []prompts.Prompt) (hash string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(c.out), "."+filepath.Base(c.out)+"-*")
-	if err != nil {
-		return "", fmt.Errorf("write %s: %w", c.out, err)
-	}
-	defer os.Remove(f.Name()) // gone when it was renamed
-	defer f.Close()
-	if hash, err = prompts.Write(f, made, chosen); err != nil {
-		return "", err
-	}
-	if err := errors.Join(f.Chmod(0o644), f.Close()); err != nil {
-		return "", fmt.Errorf("write %s: %w", c.out, err)
-	}
-	if err := os.Rename(f.Name(), c.out); err != nil {
-		return "", fmt.Errorf("write %s: %w", c.out, err)
-	}
-	return hash, nil
+	err = wholefile.Write(c.out, func(w io.Writer) (err error) {
+		hash, err = prompts.Write(w, made, chosen)
+		return err
+	})
+	return hash, err
 }
 
 func report(w io.Writer, c *config, in *input, chosen []prompts.Prompt, t tally, hash string) error {

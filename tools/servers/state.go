@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"enginebench/internal/wholefile"
 )
 
 // A state is what is remembered of a server that was started.
@@ -50,7 +52,7 @@ func (d stateDir) save(s *state) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(d.path(s.Name), append(data, '\n'))
+	return wholefile.WriteBytes(d.path(s.Name), append(data, '\n'))
 }
 
 func (d stateDir) remove(name string) error { return os.Remove(d.path(name)) }
@@ -70,22 +72,4 @@ func (d stateDir) lock() (unlock func(), err error) {
 		return nil, fmt.Errorf("lock %s: %w", d, err)
 	}
 	return func() { f.Close() }, nil
-}
-
-// writeFile writes beside path and renames, so that no reader sees half a file.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+
+	"enginebench/internal/wholefile"
 )
 
 // models holds Triton's model repositories: light/ and core/ are one each, shared/
@@ -146,7 +148,7 @@ func render(name, to string, params repositoryParams) error {
 	if err := t.Execute(&text, params); err != nil {
 		return fmt.Errorf("write %s: %w", to, err)
 	}
-	return writeFile(to, []byte(text.String()))
+	return wholefile.WriteBytes(to, []byte(text.String()))
 }
 
 func copyModelFile(name, to string) error {
@@ -154,5 +156,5 @@ func copyModelFile(name, to string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(to, data)
+	return wholefile.WriteBytes(to, data)
 }
