@@ -134,6 +134,7 @@ func (s *Slot) send(ctx context.Context, m engines.Message, into *capture.Captur
 		// The call ended before the connection's writer came to it. Its head
 		// may still be written, and would then pass for the next request's.
 		conn.ended.Store(true)
+		conn.Close()
 	}
 	end(conn, stream, err, into)
 	return s.classify(ctx, conn, err, into)

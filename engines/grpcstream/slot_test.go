@@ -99,8 +99,9 @@ func TestSendCapturesAWholeReply(t *testing.T) {
 		require.Zero(t, into.Connect)
 		require.Equal(t, capture.Trailer{Arrival: into.Trailer.Arrival, Seen: into.Trailer.Seen, Clean: true}, into.Trailer)
 		require.Equal(t, into.Chunks[2].Seen, into.Progress())
-		order := []time.Duration{into.Send, into.Head.Arrival, into.Chunks[0].Arrival, into.Chunks[1].Arrival, into.Chunks[2].Arrival, into.Trailer.Arrival}
+		order := []time.Duration{into.Send, into.Head.Arrival, into.Chunks[0].Arrival, into.Chunks[1].Arrival, into.Chunks[2].Arrival, into.Trailer.Arrival, into.Trailer.Seen, into.Done}
 		require.IsNonDecreasing(t, order)
+		require.GreaterOrEqual(t, into.Head.Seen, into.Head.Arrival)
 		require.Positive(t, into.Send)
 	}
 	md := <-asked
@@ -200,6 +201,7 @@ func TestSendClassesWhatGoesWrong(t *testing.T) {
 			require.EqualValues(t, c.status, into.Trailer.Status)
 			require.Equal(t, c.class != engines.Oversize, into.Trailer.Clean)
 			require.NotZero(t, into.Send)
+			require.Greater(t, into.Done, into.Send, "the slot was taken until then")
 		})
 	}
 }
