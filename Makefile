@@ -108,7 +108,7 @@ fuzz: ## each fuzz target for FUZZTIME=20s
 	done
 SOAK ?= 10m
 soak: ## mixed faults at concurrency 64 for SOAK=10m
-	go test -run=Soak -soak=$(SOAK) -timeout=0 -v ./workload/faults
+	go test ./workload/faults -run=Soak -timeout=0 -v -soak=$(SOAK)
 bench-client: ## the client itself: what it reports against the ground truth, and what a chunk costs it
 	go test -run='^$$' -bench='Chunk|Send|Decode' ./engines/...
 	go test -run='^$$' -bench='Truth|Client' -benchtime=1x -count=3 ./workload/truth

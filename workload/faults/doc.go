@@ -2,7 +2,7 @@
 // against servers that fail in known ways. The catalogue takes the faults one
 // by one, the soak all together for as long as one likes:
 //
-//	go test -run=Soak -soak=10m -timeout=0 -v ./workload/faults
+//	go test ./workload/faults -run=Soak -timeout=0 -v -soak=10m
 //
 // The servers are children that replay scripts with damages (packages script,
 // fault and replay), so that what each request should come to is known.
