@@ -3,8 +3,10 @@ package httpstream
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"enginebench/engines"
@@ -52,4 +54,21 @@ func (c *Config) Ask(ctx context.Context, slot engines.Slot, d engines.Decoder, 
 		return reply, exchange, reply.Err
 	}
 	return reply, exchange, nil
+}
+
+// Preflight asks an engine for one token, as a run asks it for many, so that
+// what is wrong shows before anything is measured.
+func (c *Config) Preflight(ctx context.Context, e engines.Engine) (engines.Exchange, error) {
+	slot, err := e.Dial(ctx)
+	if err != nil {
+		return engines.Exchange{}, err
+	}
+	defer slot.Close()
+	m, err := e.Encode(engines.Request{ID: engines.RequestID{Invocation: strconv.FormatUint(rand.Uint64(), 36), Cell: engines.PreflightCell},
+		Text: "Count from one to ten: one, two, three,", OutputTokens: 1})
+	if err != nil {
+		return engines.Exchange{}, err
+	}
+	_, exchange, err := c.Ask(ctx, slot, e, m)
+	return exchange, err
 }

@@ -11,7 +11,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 
@@ -128,7 +127,7 @@ func (e *Engine) Describe(ctx context.Context) (engines.Info, error) {
 	if client.GetJSON(ctx, "/api/version", &about) == nil {
 		info.Version = about.Version
 	}
-	exchange, err := e.preflight(ctx)
+	exchange, err := e.cfg.Preflight(ctx, e)
 	if err != nil {
 		return info, fmt.Errorf("preflight: %w", err)
 	}
@@ -162,19 +161,4 @@ func (e *Engine) pickModel(ctx context.Context, client *httpstream.Client) error
 	}
 	e.model = names[0]
 	return nil
-}
-
-func (e *Engine) preflight(ctx context.Context) (engines.Exchange, error) {
-	slot, err := e.Dial(ctx)
-	if err != nil {
-		return engines.Exchange{}, err
-	}
-	defer slot.Close()
-	m, err := e.Encode(engines.Request{ID: engines.RequestID{Invocation: strconv.FormatUint(rand.Uint64(), 36), Cell: "preflight"},
-		Text: "Count from one to ten: one, two, three,", OutputTokens: 1})
-	if err != nil {
-		return engines.Exchange{}, err
-	}
-	_, exchange, err := e.cfg.Ask(ctx, slot, e, m)
-	return exchange, err
 }

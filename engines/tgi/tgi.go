@@ -11,8 +11,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"strconv"
 	"strings"
 
 	"enginebench/engines"
@@ -105,27 +103,12 @@ func (e *Engine) Describe(ctx context.Context) (engines.Info, error) {
 		return info, engines.Errorf(engines.Protocol, "ask TGI what it serves: %s names no model; is it a TGI server?", e.cfg.URL("/info"))
 	}
 	info.Model, info.Version, info.MaxModelLen, info.MaxConcurrency = about.Model, about.Version, about.MaxTotal, about.MaxConcurrent
-	exchange, err := e.preflight(ctx)
+	exchange, err := e.cfg.Preflight(ctx, e)
 	if err != nil {
 		return info, fmt.Errorf("preflight: %w", err)
 	}
 	info.Exchanges = append(client.Exchanges, exchange)
 	return info, nil
-}
-
-func (e *Engine) preflight(ctx context.Context) (engines.Exchange, error) {
-	slot, err := e.Dial(ctx)
-	if err != nil {
-		return engines.Exchange{}, err
-	}
-	defer slot.Close()
-	m, err := e.Encode(engines.Request{ID: engines.RequestID{Invocation: strconv.FormatUint(rand.Uint64(), 36), Cell: "preflight"},
-		Text: "Count from one to ten: one, two, three,", OutputTokens: 1})
-	if err != nil {
-		return engines.Exchange{}, err
-	}
-	_, exchange, err := e.cfg.Ask(ctx, slot, e, m)
-	return exchange, err
 }
 
 // Counters implements [engines.CounterReader].
