@@ -1,6 +1,7 @@
 package enginebench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -12,39 +13,100 @@ import (
 	"enginebench/workload/truth"
 )
 
-// canary sends scripted streams, whose times are known, through the client
-// that measures, so that each cell carries the client's own error. It also
-// catches what stamps can't: an error in decoding or in a definition.
-type canary struct{ *truth.Stage }
+// canary sends scripted streams, whose times and tokens are known, through the
+// client that measures, so that each cell carries the client's own error. It
+// also catches what stamps can't: an error in decoding or in a definition. Each
+// protocol has a singer of its own, opened for the first cell that needs it. A
+// canary is used by one goroutine; nil is none.
+type canary struct {
+	open    func(truth.Protocol) (singer, error)
+	singers map[truth.Protocol]singer
+}
 
-// canaryScript takes a quarter of a second. Its first token comes late enough
-// for 1 % of it to be more than a scheduler's delay.
-var canaryScript = script.Script{Engine: "canary", Dialect: "openai.completions", Load: "waves", Cell: "wave=4",
-	Concurrency: 4, Requests: 4, Tokens: 16, TTFT: 100 * time.Millisecond, Gap: 10 * time.Millisecond}
+// singer sends the streams once and compares.
+type singer interface {
+	sing(context.Context) (*workload.Canary, error)
+	Close() error
+}
+
+// canaryScript takes a third of a second. Its first token comes late enough
+// for 1 % of it to be more than a scheduler's delay, and its 4 x 25 gaps are as
+// many as a p99 needs.
+var canaryScript = script.Script{Engine: "canary", Load: "waves", Cell: "wave=4",
+	Concurrency: 4, Requests: 4, Tokens: 26, TTFT: 100 * time.Millisecond, Gap: 10 * time.Millisecond}
 
 // canaryBeside is the concurrency from which a canary's four streams, which
 // deliver like others, are a small enough part of the load to run beside it.
 const canaryBeside = 400
 
-func startCanary(ctx context.Context) (*canary, error) {
-	stage, err := truth.Open(ctx, canaryScript, replay.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("start the canary: %w", err)
-	}
-	return &canary{stage}, nil
+// canaryLimit ends the wait for a server that hangs.
+const canaryLimit = 5 * time.Second
+
+// newCanary is a canary whose servers end with ctx.
+func newCanary(ctx context.Context) *canary {
+	return &canary{singers: map[truth.Protocol]singer{}, open: func(p truth.Protocol) (singer, error) {
+		s := canaryScript
+		s.Dialect = p.Dialect()
+		return openStage(ctx, s, canaryLimit)
+	}}
 }
 
 func (c *canary) close() {
 	if c != nil {
-		c.Close()
+		for p := range c.singers {
+			c.drop(p)
+		}
 	}
 }
 
-// sing sends the streams once and compares.
-func (c *canary) sing(ctx context.Context) (*workload.Canary, error) {
-	runner := &workload.Runner{Engine: c.Engine}
+// drop ends a protocol's singer: the next cell gets another.
+func (c *canary) drop(p truth.Protocol) {
+	if s := c.singers[p]; s != nil {
+		s.Close()
+	}
+	delete(c.singers, p)
+}
+
+// singer is the protocol's, opened if there is none.
+func (c *canary) singer(p truth.Protocol) (singer, error) {
+	if s := c.singers[p]; s != nil {
+		return s, nil
+	}
+	s, err := c.open(p)
+	if err != nil {
+		return nil, err
+	}
+	c.singers[p] = s
+	return s, nil
+}
+
+// stage is a singer to a server of its own.
+type stage struct {
+	*truth.Stage
+	limit time.Duration // of a song
+}
+
+func tooLate(limit time.Duration) error { return fmt.Errorf("it took longer than %v", limit) }
+
+// openStage opens a script's stage, which ends with ctx, within limit.
+func openStage(ctx context.Context, s script.Script, limit time.Duration) (*stage, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	late := time.AfterFunc(limit, func() { cancel(tooLate(limit)) })
+	defer late.Stop()
+	st, err := truth.Open(ctx, s, replay.Options{})
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	return &stage{st, limit}, nil
+}
+
+func (s *stage) sing(ctx context.Context) (*workload.Canary, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.limit, tooLate(s.limit))
+	defer cancel()
+	runner := &workload.Runner{Engine: s.Engine}
 	defer runner.Close()
-	_, found, err := c.Play(ctx, runner)
+	_, found, err := s.Play(ctx, runner)
 	if err != nil {
 		return nil, err
 	}
@@ -53,33 +115,55 @@ func (c *canary) sing(ctx context.Context) (*workload.Canary, error) {
 
 // summed is what an outcome keeps of a comparison.
 func summed(c truth.Comparison) *workload.Canary {
-	return &workload.Canary{Streams: c.Requests, TTFT: c.TTFT.True, TTFTError: c.TTFT.Error(), ITLErrorP99: truth.At(c.ITLs, 0.99),
-		Tokens: c.Tokens.True, TokensError: c.Tokens.Error()}
+	ttft := c.TTFT.Mean()
+	found := &workload.Canary{Streams: c.Requests, TTFT: ttft.True, TTFTError: ttft.Error(), Tokens: c.Tokens.True, TokensError: c.Tokens.Error()}
+	found.ITLError, found.ITLErrorAt = truth.At(c.ITLs, 0.99)
+	return found
 }
 
 // around runs the canary before and after do, or beside it where it is a
-// small part of the load, and keeps the worst of what it found.
-func (c *canary) around(ctx context.Context, concurrency int, do func() error) (*workload.Canary, error) {
+// small part of the load, and keeps the worst of what it found. The error is
+// that of do. A canary that fails is given up for this cell, which then has a
+// warning: what nobody watched must not pass for watched.
+func (c *canary) around(ctx context.Context, p truth.Protocol, concurrency int, do func() error) (worst *workload.Canary, warning string, err error) {
 	if c == nil {
-		return nil, do()
+		return nil, "", do()
 	}
-	var worst *workload.Canary
-	try := func() {
-		if found, err := c.sing(ctx); err == nil && (worst == nil || off(found) > off(worst)) {
+	s, failed := c.singer(p)
+	try := func() bool {
+		if failed != nil {
+			return false
+		}
+		var found *workload.Canary
+		if found, failed = s.sing(ctx); failed != nil {
+			return false
+		}
+		if worst == nil || worse(found, worst) {
 			worst = found
 		}
+		return true
 	}
 	if concurrency < canaryBeside {
 		try()
-		err := do()
+		err = do()
 		try()
-		return worst, err
+	} else {
+		err = beside(do, try)
 	}
+	if failed == nil || ctx.Err() != nil { // a canary that was interrupted has nothing to say
+		return worst, "", err
+	}
+	c.drop(p)
+	return worst, fmt.Sprintf("the canary (%s) failed, so that nothing shows the client's own error: %v", p, failed), err
+}
+
+// beside repeats again until do has returned, at least once, or until it is
+// false.
+func beside(do func() error, again func() bool) error {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for {
-			try()
+		for again() {
 			select {
 			case <-done:
 				return
@@ -90,13 +174,24 @@ func (c *canary) around(ctx context.Context, concurrency int, do func() error) (
 	err := do()
 	close(done)
 	wg.Wait()
-	return worst, err
+	return err
 }
 
-func off(c *workload.Canary) time.Duration { return max(c.TTFTError, -c.TTFTError) }
+// worse reports whether a is further off than b. A token that was lost or
+// made up weighs more than any time.
+func worse(a, b *workload.Canary) bool {
+	return cmp.Or(cmp.Compare(abs(a.TokensError), abs(b.TokensError)), cmp.Compare(abs(a.TTFTError), abs(b.TTFTError))) > 0
+}
 
-// canaryLine is what a canary found, for people.
-func canaryLine(c *workload.Canary) string {
-	return fmt.Sprintf("canary: %d streams with known times read a TTFT of %.3f ms where %.3f ms are true (%+.3f %%), gaps within %.0f us (p99)",
-		c.Streams, float64(c.TTFT+c.TTFTError)/1e6, float64(c.TTFT)/1e6, 100*float64(c.TTFTError)/float64(c.TTFT), float64(c.ITLErrorP99)/1e3)
+func abs[T int | time.Duration](v T) T { return max(v, -v) }
+
+// canaryLine is what a canary found, for people; or a replayed cell, whose
+// streams are all known, and which needs no canary.
+func canaryLine(c *workload.Canary, replayed bool) string {
+	of := "canary"
+	if replayed {
+		of = "replay truth"
+	}
+	return fmt.Sprintf("%s: %d streams with known times read a TTFT of %.3f ms where %.3f ms are true (%+.3f %%), gaps within %.0f us (%s)",
+		of, c.Streams, float64(c.TTFT+c.TTFTError)/1e6, float64(c.TTFT)/1e6, 100*float64(c.TTFTError)/float64(c.TTFT), float64(c.ITLError)/1e3, c.ITLErrorAt)
 }

@@ -1,5 +1,6 @@
-// Calibrate finds out how many chunks a second this machine's client takes
-// before the arrivals that it reports err, and keeps the number.
+// Calibrate finds out how many chunks a second this machine's clients take
+// before the arrivals that they report err, and keeps the numbers, one a
+// protocol.
 //
 //	go tool calibrate
 //
@@ -8,21 +9,27 @@
 // their rate. At each load all streams get a chunk in the same instant, as
 // from one decode step, which is the worst case. A load holds while 99 % of
 // reported arrivals err by at most 5 % of a step and at most 5 % of token
-// events shared a read. The highest rate that holds is the machine's knee; a run
-// beyond it is SUSPECT.
+// events shared a read. The highest rate that holds is the protocol's knee; a
+// run beyond it is SUSPECT.
 //
 // The server needs a CPU too. On a machine of two cores the knee may be the
 // server's: the column late says how much later than due it wrote.
+//
+// Exit codes: 0 a knee was found, or printed, for every protocol asked for; 2
+// not, or bad input.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"enginebench/fixtures/replay"
@@ -38,88 +45,171 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-const usage = `usage: calibrate [flags]
+const usage = `Usage: go tool calibrate [flags]
 
-Finds how many chunks a second this machine's client takes before what it
-reports errs, and keeps the number. A live run beyond it is SUSPECT.
+Finds how many chunks a second this machine's clients take before what they
+report errs, and keeps the numbers. A live run beyond them is SUSPECT.
 
-  go tool calibrate            the whole sweep, about 20 s
-  go tool calibrate -print     what was found the last time
+  go tool calibrate                    the whole sweep, about a minute
+  go tool calibrate -protocol=grpc     that protocol's alone; what is kept of the other stays
+  go tool calibrate -print             what was found the last time
 
 `
 
+// options are the command line.
+type options struct {
+	show      bool
+	steps     int
+	protocols []truth.Protocol
+}
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("calibrate", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
-	show := flags.Bool("print", false, "print the calibration that is kept and measure nothing")
-	steps := flags.Int("steps", 20, "decode steps of a load")
-	if err := flags.Parse(args); err != nil {
-		return 2
-	}
-	if flags.NArg() > 0 || *steps < 2 {
-		fmt.Fprintf(stderr, "calibrate: want no argument and at least 2 steps\n")
-		return 2
-	}
-	if *show {
-		c, ok := truth.LoadCalibration()
-		if !ok {
-			fmt.Fprintln(stderr, "calibrate: this machine has no calibration for this number of cores: run go tool calibrate")
-			return 2
-		}
-		table(stdout, c.Points...)
-		fmt.Fprintf(stdout, "knee: %.0f chunks/s, found %s\n", c.Knee, c.When.Format(time.DateOnly))
+	o, err := parse(args, stdout)
+	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	c, err := sweep(ctx, *steps, stdout)
-	if err == nil && c.Knee == 0 {
-		err = fmt.Errorf("no load held, not even the lightest: is the machine busy with something else?")
+	if err == nil && o.show {
+		err = o.print(stdout)
+	} else if err == nil {
+		err = o.calibrate(ctx, stdout, stderr)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "calibrate: %v\n", err)
 		return 2
 	}
-	path, err := c.Save()
-	if err != nil {
-		fmt.Fprintf(stderr, "calibrate: %v\n", err)
-		return 2
-	}
-	fmt.Fprintf(stdout, "knee: %.0f chunks/s, kept in %s\n", c.Knee, path)
 	return 0
 }
 
-// loads are the sweep, lightest first.
-var loads = []struct {
-	streams int
-	step    time.Duration
-}{
-	{64, 20 * time.Millisecond}, {256, 20 * time.Millisecond}, {512, 20 * time.Millisecond}, {1024, 20 * time.Millisecond},
-	{2048, 30 * time.Millisecond}, {2048, 25 * time.Millisecond}, {2048, 20 * time.Millisecond}, {2048, 15 * time.Millisecond}, {2048, 12 * time.Millisecond}, {2048, 10 * time.Millisecond},
+func parse(args []string, stdout io.Writer) (o options, err error) {
+	flags := flag.NewFlagSet("calibrate", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // its errors are printed once, by run
+	flags.BoolVar(&o.show, "print", false, "print the calibration that is kept and measure nothing")
+	flags.IntVar(&o.steps, "steps", 20, "decode steps of a load")
+	protocol := flags.String("protocol", "all", "calibrate the client of this `protocol`: http, grpc or all")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(stdout)
+		fmt.Fprint(stdout, usage)
+		flags.PrintDefaults()
+		return o, err
+	} else if err != nil {
+		return o, fmt.Errorf("%w; -h shows all flags", err)
+	}
+	switch p := truth.Protocol(*protocol); {
+	case *protocol == "all":
+		o.protocols = truth.Protocols
+	case slices.Contains(truth.Protocols, p):
+		o.protocols = []truth.Protocol{p}
+	default:
+		return o, fmt.Errorf("-protocol=%s: want http, grpc or all", *protocol)
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("stray argument %q: flags are written -flag=value", flags.Arg(0))
+	}
+	if o.steps < 2 {
+		return o, fmt.Errorf("-steps=%d: want at least 2", o.steps)
+	}
+	return o, nil
 }
 
-func sweep(ctx context.Context, steps int, progress io.Writer) (truth.Calibration, error) {
-	c := truth.Calibration{Cores: runtime.GOMAXPROCS(0), When: time.Now().UTC().Truncate(time.Second)}
-	fmt.Fprintln(progress, heading)
-	for _, load := range loads {
-		p, err := measure(ctx, load.streams, load.step, steps)
-		if err != nil {
-			return c, fmt.Errorf("measure %d streams at a step of %v: %w", load.streams, load.step, err)
+// print prints what is kept.
+func (o options) print(stdout io.Writer) error {
+	c, err := truth.LoadCalibration()
+	if err != nil {
+		return err
+	}
+	var missing []error
+	for _, p := range o.protocols {
+		if c.Knee(p) == 0 {
+			missing = append(missing, fmt.Errorf("%s is not calibrated for this number of cores: run go tool calibrate", p))
+			continue
 		}
-		rows(progress, p)
-		c.Points = append(c.Points, p)
-		if !p.Holds {
+		sweep := c.Sweeps[p]
+		heading(stdout, p)
+		for _, point := range sweep.Points {
+			row(stdout, point)
+		}
+		fmt.Fprintf(stdout, "knee of %s: %.0f chunks/s, found %s\n", p, sweep.Knee, sweep.When.Format(time.DateOnly))
+	}
+	return oneLine(missing)
+}
+
+// calibrate measures and keeps what it found, protocol by protocol.
+func (o options) calibrate(ctx context.Context, stdout, stderr io.Writer) error {
+	c, err := truth.LoadCalibration()
+	if err != nil {
+		fmt.Fprintf(stderr, "calibrate: %v\n", err) // it is about to
+	}
+	if c.Sweeps == nil {
+		c.Sweeps = map[truth.Protocol]truth.Sweep{}
+	}
+	var failed []error
+	for _, p := range o.protocols {
+		s, err := sweep(ctx, p, o.steps, stdout)
+		if err != nil {
+			return err
+		}
+		if s.Knee == 0 {
+			failed = append(failed, fmt.Errorf("%s: no load held, not even the lightest: is the machine busy with something else?", p))
+			continue
+		}
+		c.Sweeps[p] = s
+		path, err := c.Save()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "knee of %s: %.0f chunks/s, kept in %s\n", p, s.Knee, path)
+	}
+	return oneLine(failed)
+}
+
+// oneLine is errors in one, on one line; nil where there are none.
+func oneLine(all []error) error {
+	if len(all) == 0 {
+		return nil
+	}
+	return errors.New(strings.ReplaceAll(errors.Join(all...).Error(), "\n", "; "))
+}
+
+// load is one of a sweep.
+type load struct {
+	streams int
+	step    time.Duration
+}
+
+const ms = time.Millisecond
+
+// loads are the sweeps, lightest first.
+var loads = map[truth.Protocol][]load{
+	truth.HTTP: {{64, 20 * ms}, {256, 20 * ms}, {512, 20 * ms}, {1024, 20 * ms},
+		{2048, 30 * ms}, {2048, 25 * ms}, {2048, 20 * ms}, {2048, 15 * ms}, {2048, 12 * ms}, {2048, 10 * ms}},
+	truth.GRPC: {{64, 20 * ms}, {256, 40 * ms}, {256, 20 * ms},
+		{512, 25 * ms}, {512, 20 * ms}, {512, 15 * ms}, {512, 12 * ms}, {512, 10 * ms}, {1024, 15 * ms}, {1024, 12 * ms}, {1024, 10 * ms}},
+}
+
+// sweep raises the load until it does not hold.
+func sweep(ctx context.Context, p truth.Protocol, steps int, progress io.Writer) (truth.Sweep, error) {
+	s := truth.Sweep{Cores: runtime.GOMAXPROCS(0), When: time.Now().UTC().Truncate(time.Second)}
+	heading(progress, p)
+	for _, l := range loads[p] {
+		point, err := measure(ctx, p, l, steps)
+		if err != nil {
+			return s, fmt.Errorf("measure %d streams of %s at a step of %v: %w", l.streams, p, l.step, err)
+		}
+		row(progress, point)
+		s.Points = append(s.Points, point)
+		if !point.Holds {
 			break
 		}
-		c.Knee = max(c.Knee, p.Rate)
+		s.Knee = max(s.Knee, point.Rate)
 	}
-	return c, nil
+	return s, nil
 }
 
 // measure plays one load and compares what the client reports with what was
 // written.
-func measure(ctx context.Context, streams int, step time.Duration, steps int) (truth.Point, error) {
-	s := script.Script{Engine: "script", Dialect: "openai.completions", Load: "waves", Cell: fmt.Sprintf("wave=%d", streams),
-		Concurrency: streams, Requests: streams, Tokens: steps, TTFT: 5 * step, Gap: step, Step: step}
+func measure(ctx context.Context, p truth.Protocol, l load, steps int) (truth.Point, error) {
+	s := script.Script{Engine: "script", Dialect: p.Dialect(), Load: "waves", Cell: fmt.Sprintf("wave=%d", l.streams),
+		Concurrency: l.streams, Requests: l.streams, Tokens: steps, TTFT: 5 * l.step, Gap: l.step, Step: l.step}
 	stage, err := truth.Open(ctx, s, replay.Options{Pin: true})
 	if err != nil {
 		return truth.Point{}, err
@@ -131,19 +221,14 @@ func measure(ctx context.Context, streams int, step time.Duration, steps int) (t
 	if err != nil {
 		return truth.Point{}, err
 	}
-	return truth.NewPoint(streams, step, float64(streams)/step.Seconds(), c), nil
+	return truth.NewPoint(l.streams, l.step, float64(l.streams)/l.step.Seconds(), c), nil
 }
 
-const heading = "streams  step   chunks/s  error p99  coalesced  late p99  holds"
-
-func table(w io.Writer, points ...truth.Point) {
-	fmt.Fprintln(w, heading)
-	rows(w, points...)
+func heading(w io.Writer, p truth.Protocol) {
+	fmt.Fprintf(w, "%s\nstreams  step   chunks/s  arrival error  coalesced  late p99  holds\n", p)
 }
 
-func rows(w io.Writer, points ...truth.Point) {
-	for _, p := range points {
-		fmt.Fprintf(w, "%7d %5v %10.0f %9v %9.1f%% %9v  %v\n", p.Streams, p.Step, p.Rate, p.ErrorP99.Round(time.Microsecond), 100*p.Coalesced, p.Late.Round(time.Microsecond),
-			map[bool]string{true: "yes", false: "no"}[p.Holds])
-	}
+func row(w io.Writer, p truth.Point) {
+	fmt.Fprintf(w, "%7d %5v %10.0f %10v %s %9.1f%% %9v  %v\n", p.Streams, p.Step, p.Rate, p.Error.Round(time.Microsecond), p.ErrorAt, 100*p.Coalesced, p.Late.Round(time.Microsecond),
+		map[bool]string{true: "yes", false: "no"}[p.Holds])
 }

@@ -1,31 +1,42 @@
 package truth
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"enginebench/internal/wholefile"
 )
 
-// Calibration is what this machine's client was found to be good for: how many
-// chunks a second it takes, arriving in bursts as decode steps send them,
-// before the arrivals that it reports err.
+// Calibration is what this machine's clients were found to be good for, by
+// protocol. The zero value is none.
 type Calibration struct {
-	Knee   float64   `json:"chunks-per-second"` // of the last point that held
+	Sweeps map[Protocol]Sweep `json:"sweeps"`
+}
+
+// Sweep is how many chunks a second a client takes, arriving in bursts as
+// decode steps send them, before the arrivals that it reports err.
+type Sweep struct {
+	Knee   float64   `json:"chunks-per-second"` // of the last point that held; 0: none did
 	Cores  int       `json:"cores"`             // that the client could use
 	When   time.Time `json:"when"`
 	Points []Point   `json:"points"`
 }
 
-// Point is one load of a calibration.
+// Point is one load of a sweep.
 type Point struct {
 	Streams   int           `json:"streams"`
 	Step      time.Duration `json:"step-ns"` // all streams get a chunk every step
 	Rate      float64       `json:"chunks-per-second"`
-	ErrorP99  time.Duration `json:"arrival-error-p99-ns"`
-	Coalesced float64       `json:"coalesced-share"` // of token events that shared a read with an earlier one
+	Error     time.Duration `json:"arrival-error-ns"` // by magnitude
+	ErrorAt   string        `json:"arrival-error-at"` // "p99"; "max" of fewer than 100 chunks
+	Coalesced float64       `json:"coalesced-share"`  // of token events that shared a read with an earlier one
 	Late      time.Duration `json:"server-late-p99-ns"`
 	Holds     bool          `json:"holds"`
 }
@@ -39,12 +50,22 @@ const (
 
 // NewPoint judges a comparison at a load.
 func NewPoint(streams int, step time.Duration, rate float64, c Comparison) Point {
-	p := Point{Streams: streams, Step: step, Rate: rate, ErrorP99: At(c.Chunks, 0.99), Late: c.Late.P99}
+	p := Point{Streams: streams, Step: step, Rate: rate, Late: c.Late.P99}
+	p.Error, p.ErrorAt = At(c.Chunks, 0.99)
 	if c.Events > 0 {
 		p.Coalesced = float64(c.Coalesced) / float64(c.Events)
 	}
-	p.Holds = float64(p.ErrorP99) <= holdsError*float64(step) && p.Coalesced <= holdsCoalesced
+	p.Holds = float64(p.Error) <= holdsError*float64(step) && p.Coalesced <= holdsCoalesced
 	return p
+}
+
+// Knee is the highest rate in chunks a second that a protocol's client was
+// found to take; 0 if it was not calibrated, or with another number of cores.
+func (c Calibration) Knee(p Protocol) float64 {
+	if s := c.Sweeps[p]; s.Cores == runtime.GOMAXPROCS(0) {
+		return s.Knee
+	}
+	return 0
 }
 
 // CalibrationFile is where a machine keeps its calibration: below
@@ -60,18 +81,27 @@ func CalibrationFile() (string, error) {
 	return filepath.Join(dir, "enginebench", "calibration.json"), nil
 }
 
-// LoadCalibration reads this machine's calibration; ok is false if there is
-// none, or if it was made with another number of cores.
-func LoadCalibration() (c Calibration, ok bool) {
+// LoadCalibration reads this machine's calibration: the zero value if there is
+// none, which is no error. The error says why one that is there can't be read.
+func LoadCalibration() (Calibration, error) {
 	path, err := CalibrationFile()
 	if err != nil {
-		return c, false
+		return Calibration{}, nil // a machine without a cache has no calibration
 	}
 	data, err := os.ReadFile(path)
-	if err != nil || json.Unmarshal(data, &c) != nil {
-		return Calibration{}, false
+	if errors.Is(err, fs.ErrNotExist) {
+		return Calibration{}, nil
 	}
-	return c, c.Knee > 0 && c.Cores == runtime.GOMAXPROCS(0)
+	var c Calibration
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.DisallowUnknownFields() // one of another shape is none, and must say so
+		err = decoder.Decode(&c)
+	}
+	if err != nil {
+		return Calibration{}, fmt.Errorf("read the calibration %s: %w; make calibrate makes another", path, err)
+	}
+	return c, nil
 }
 
 // Save keeps a calibration as this machine's, whole or not at all.
@@ -83,12 +113,8 @@ func (c Calibration) Save() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := wholefile.WriteBytes(path, append(data, '\n')); err != nil {
 		return "", fmt.Errorf("save the calibration: %w", err)
 	}
-	part := path + ".part"
-	if err := os.WriteFile(part, append(data, '\n'), 0o644); err != nil {
-		return "", fmt.Errorf("save the calibration: %w", err)
-	}
-	return path, os.Rename(part, path)
+	return path, nil
 }

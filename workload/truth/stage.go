@@ -48,9 +48,21 @@ func Open(ctx context.Context, s script.Script, o replay.Options) (*Stage, error
 // Close ends the server.
 func (s *Stage) Close() error { return s.Server.Close() }
 
-// Play runs the script's cell once and compares. The runner must be for the
-// stage's engine.
+// Play runs the script's cell once and compares, tokens with those that the
+// script asked for. The runner must be for the stage's engine. The error says
+// which request failed, or why the run was given up. If ctx ends meanwhile the
+// stage is closed: its server may hang, and then nothing else ends the wait.
 func (s *Stage) Play(ctx context.Context, r *workload.Runner) (*workload.Run, Comparison, error) {
+	stop := context.AfterFunc(ctx, func() { s.Close() })
+	defer stop()
+	run, c, err := s.play(ctx, r)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // of which the rest only follows
+	}
+	return run, c, err
+}
+
+func (s *Stage) play(ctx context.Context, r *workload.Runner) (*workload.Run, Comparison, error) {
 	p, err := workload.PlanOf(s.Recording, "stage")
 	if err != nil {
 		return nil, Comparison{}, err
@@ -62,10 +74,17 @@ func (s *Stage) Play(ctx context.Context, r *workload.Runner) (*workload.Run, Co
 	if err != nil {
 		return nil, Comparison{}, err
 	}
+	if run.Stopped != nil {
+		return run, Comparison{}, run.Stopped
+	}
 	report, err := s.Server.Report()
 	if err != nil {
 		return run, Comparison{}, err
 	}
 	c, err := Compare(run, s.Engine, s.Recording, report)
+	c.Tokens.True = 0
+	for i := range p.Requests {
+		c.Tokens.True += p.Requests[i].Request.OutputTokens
+	}
 	return run, c, err
 }

@@ -9,7 +9,6 @@
 package truth
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,17 +25,41 @@ import (
 // where they are lists.
 type Comparison struct {
 	Requests  int
-	Events    int                 // token-bearing
-	Coalesced int                 // of them, those that shared a read with an earlier one
-	Tokens    Pair[int]           // output tokens of all requests: reported, and in the chunks written
-	Chunks    []time.Duration     // arrival of each chunk against its write, on one clock
-	TTFT      Pair[time.Duration] // means over requests
-	Latency   Pair[time.Duration]
-	TPOT      Pair[time.Duration] // means over requests with more than one token event
-	TTFTs     []time.Duration     // errors, request by request
-	Latencies []time.Duration
+	Events    int             // token-bearing
+	Coalesced int             // of them, those that shared a read with an earlier one
+	Tokens    Pair[int]       // output tokens of all requests: reported, and in the chunks written
+	Chunks    []time.Duration // errors: arrival of each chunk against its write, on one clock
+	TTFT      Times           // request by request
+	Latency   Times           // request by request
+	TPOT      Times           // of the requests with a token after the first event
 	ITLs      []time.Duration // errors of the gaps between consecutive token events
 	Late      replay.Lateness // the server's own
+}
+
+// Times are a reported and a true time of each request, each list sorted by
+// itself, so that the quantiles that a run reports can be held against the true
+// ones.
+type Times struct{ Reported, True []time.Duration }
+
+func (t *Times) add(p Pair[time.Duration]) {
+	t.Reported, t.True = append(t.Reported, p.Reported), append(t.True, p.True)
+}
+
+// Mean is the mean over requests; zero where there are none.
+func (t Times) Mean() Pair[time.Duration] { return Pair[time.Duration]{mean(t.Reported), mean(t.True)} }
+
+// At is the quantile q over requests, and ok as [workload.Quantile] has it.
+func (t Times) At(q float64) (p Pair[time.Duration], ok bool) {
+	p.Reported, ok = workload.Quantile(t.Reported, q)
+	p.True, _ = workload.Quantile(t.True, q)
+	return p, ok
+}
+
+func mean(all []time.Duration) (sum time.Duration) {
+	for _, d := range all {
+		sum += d
+	}
+	return sum / time.Duration(max(len(all), 1))
 }
 
 // Pair is a reported and a true value.
@@ -82,11 +105,7 @@ func Compare(run *workload.Run, d engines.Decoder, rec *fixtures.Recording, repo
 	if c.Requests == 0 {
 		return c, errors.New("compare with the truth: no request was sent")
 	}
-	n := time.Duration(c.Requests)
-	for _, p := range []*Pair[time.Duration]{&c.TTFT, &c.Latency, &c.TPOT} {
-		p.Reported, p.True = p.Reported/n, p.True/n
-	}
-	for _, list := range [][]time.Duration{c.Chunks, c.TTFTs, c.Latencies, c.ITLs} {
+	for _, list := range [][]time.Duration{c.Chunks, c.ITLs, c.TTFT.Reported, c.TTFT.True, c.Latency.Reported, c.Latency.True, c.TPOT.Reported, c.TPOT.True} {
 		slices.Sort(list)
 	}
 	return c, nil
@@ -122,13 +141,10 @@ func (c *Comparison) addTimes(reply engines.Reply, send time.Duration, written [
 	first, last := reply.Events[0], reply.Events[len(reply.Events)-1]
 	ttft := Pair[time.Duration]{first.Arrival - send, written[first.Chunk] - arrival}
 	latency := Pair[time.Duration]{last.Arrival - send, written[last.Chunk] - arrival}
-	c.TTFT.Reported, c.TTFT.True = c.TTFT.Reported+ttft.Reported, c.TTFT.True+ttft.True
-	c.Latency.Reported, c.Latency.True = c.Latency.Reported+latency.Reported, c.Latency.True+latency.True
-	c.TTFTs = append(c.TTFTs, ttft.Error())
-	c.Latencies = append(c.Latencies, latency.Error())
+	c.TTFT.add(ttft)
+	c.Latency.add(latency)
 	if n := time.Duration(reply.Tokens - first.Tokens); n > 0 {
-		c.TPOT.Reported += (latency.Reported - ttft.Reported) / n
-		c.TPOT.True += (latency.True - ttft.True) / n
+		c.TPOT.add(Pair[time.Duration]{(latency.Reported - ttft.Reported) / n, (latency.True - ttft.True) / n})
 	}
 	c.Events += len(reply.Events)
 	for i := 1; i < len(reply.Events); i++ {
@@ -140,16 +156,20 @@ func (c *Comparison) addTimes(reply engines.Reply, send time.Duration, written [
 	}
 }
 
-// At is the nearest-rank quantile of sorted errors by magnitude, so that late
-// and early do not cancel.
-func At(sorted []time.Duration, q float64) time.Duration {
-	abs := make([]time.Duration, len(sorted))
-	for i, d := range sorted {
+// At is the quantile q of errors by magnitude, so that late and early do not
+// cancel, by the rule of [workload.Quantile]. Where there are too few for it,
+// it is the largest. at says which: "p99", or "max".
+func At(errs []time.Duration, q float64) (d time.Duration, at string) {
+	abs := make([]time.Duration, len(errs))
+	for i, d := range errs {
 		abs[i] = max(d, -d)
 	}
-	slices.SortFunc(abs, cmp.Compare)
-	if len(abs) == 0 {
-		return 0
+	slices.Sort(abs)
+	if d, ok := workload.Quantile(abs, q); ok {
+		return d, fmt.Sprintf("p%g", 100*q)
 	}
-	return abs[min(int(q*float64(len(abs))), len(abs)-1)]
+	if len(abs) == 0 {
+		return 0, "max"
+	}
+	return abs[len(abs)-1], "max"
 }

@@ -40,12 +40,27 @@ func chunk(arrival time.Duration, end int) capture.Chunk {
 	return capture.Chunk{Arrival: arrival, Seen: arrival, End: end}
 }
 
+// pair is a captured reply beside the one that was played.
+type pair struct {
+	got, recorded *capture.Capture
+	played        replay.Played
+}
+
+func compareAll(pairs ...pair) (truth.Comparison, error) {
+	rec := &fixtures.Recording{Header: fixtures.Header{Engine: "e", Cell: "c"}}
+	run := &workload.Run{Plan: &workload.Plan{Cell: "c"}, Epoch: 5000 * ms}
+	var report replay.Report
+	for i, p := range pairs {
+		rec.Requests = append(rec.Requests, fixtures.Request{Cell: "c", Index: i, Capture: p.recorded})
+		run.Captures, run.Sent = append(run.Captures, p.got), append(run.Sent, true)
+		report.Requests = append(report.Requests, p.played)
+	}
+	return truth.Compare(run, tokens{}, rec, report)
+}
+
 // compare puts one captured reply beside one played reply of three chunks.
 func compare(got *capture.Capture, p replay.Played) (truth.Comparison, error) {
-	rec := &fixtures.Recording{Header: fixtures.Header{Engine: "e", Cell: "c"}, Requests: []fixtures.Request{
-		{Cell: "c", Index: 0, Capture: captured(0, "abc", chunk(100*ms, 1), chunk(110*ms, 2), chunk(120*ms, 3))}}}
-	run := &workload.Run{Plan: &workload.Plan{Cell: "c"}, Epoch: 5000 * ms, Captures: []*capture.Capture{got}, Sent: []bool{true}}
-	return truth.Compare(run, tokens{}, rec, replay.Report{Requests: []replay.Played{p}})
+	return compareAll(pair{got, captured(0, "abc", chunk(100*ms, 1), chunk(110*ms, 2), chunk(120*ms, 3)), p})
 }
 
 // played has its request at 5010 ms on the common clock and writes at 5110,
@@ -59,14 +74,66 @@ func TestErrorsAreReportedMinusTrue(t *testing.T) {
 	// TTFT 103, latency 123, TPOT (132-112)/2 = 10.
 	c, err := compare(captured(9*ms, "abc", chunk(112*ms, 1), chunk(122*ms, 2), chunk(132*ms, 3)), played())
 	require.NoError(t, err)
-	require.Equal(t, truth.Pair[time.Duration]{Reported: 103 * ms, True: 100 * ms}, c.TTFT)
-	require.Equal(t, truth.Pair[time.Duration]{Reported: 123 * ms, True: 120 * ms}, c.Latency)
-	require.Equal(t, truth.Pair[time.Duration]{Reported: 10 * ms, True: 10 * ms}, c.TPOT)
+	require.Equal(t, truth.Pair[time.Duration]{Reported: 103 * ms, True: 100 * ms}, c.TTFT.Mean())
+	require.Equal(t, truth.Pair[time.Duration]{Reported: 123 * ms, True: 120 * ms}, c.Latency.Mean())
+	require.Equal(t, truth.Pair[time.Duration]{Reported: 10 * ms, True: 10 * ms}, c.TPOT.Mean())
 	require.Equal(t, truth.Pair[int]{Reported: 3, True: 3}, c.Tokens)
 	require.Equal(t, []time.Duration{1 * ms, 2 * ms, 2 * ms}, c.Chunks) // 112-110, 122-121, 132-130, sorted
 	require.Equal(t, []time.Duration{-1 * ms, 1 * ms}, c.ITLs)          // 10-11, 10-9
-	require.InDelta(t, 0.03, c.TTFT.Share(), 1e-12)
+	require.InDelta(t, 0.03, c.TTFT.Mean().Share(), 1e-12)
 	require.Zero(t, c.Coalesced)
+}
+
+func TestAReplyOfOneTokenHasNoTPOTAndIsNoPartOfTheMean(t *testing.T) {
+	// TPOT 10 ms of the first; the second has one token and none.
+	c, err := compareAll(
+		pair{captured(9*ms, "abc", chunk(112*ms, 1), chunk(122*ms, 2), chunk(132*ms, 3)), captured(0, "abc", chunk(1, 1), chunk(2, 2), chunk(3, 3)), played()},
+		pair{captured(10*ms, "a", chunk(110*ms, 1)), captured(0, "a", chunk(1, 1)),
+			replay.Played{ID: engines.RequestID{Cell: "c", Index: 1}, Arrival: 5010 * ms, Chunks: []time.Duration{5110 * ms}}})
+	require.NoError(t, err)
+	require.Equal(t, 2, c.Requests)
+	require.Equal(t, truth.Pair[time.Duration]{Reported: 10 * ms, True: 10 * ms}, c.TPOT.Mean())
+	require.Equal(t, truth.Pair[time.Duration]{Reported: 101500 * time.Microsecond, True: 100 * ms}, c.TTFT.Mean()) // (103+100)/2
+}
+
+func TestQuantilesOfErrorsAreOfMagnitudesAndTheMaximumIsCalledThat(t *testing.T) {
+	// 1 to n ms, every other one negative.
+	errs := func(n int) (all []time.Duration) {
+		for i := range n {
+			all = append(all, time.Duration(i+1)*ms*time.Duration(1-2*(i%2)))
+		}
+		return all
+	}
+	for _, test := range []struct {
+		n    int
+		q    float64
+		want time.Duration
+		at   string
+	}{
+		{4, 0.5, 2 * ms, "p50"},    // the 2nd of 4: 0.5 x 4 is whole
+		{5, 0.5, 3 * ms, "p50"},    // ceil(2.5)
+		{99, 0.99, 99 * ms, "max"}, // ceil(98.01) is the last
+		{60, 0.99, 60 * ms, "max"},
+		{100, 0.99, 99 * ms, "p99"}, // the 99th of 100
+		{200, 0.99, 198 * ms, "p99"},
+		{1, 0.5, 1 * ms, "max"},
+		{0, 0.5, 0, "max"},
+	} {
+		d, at := truth.At(errs(test.n), test.q)
+		require.Equal(t, test.want, d, "%+v", test)
+		require.Equal(t, test.at, at, "%+v", test)
+	}
+}
+
+func TestReportedAndTrueQuantilesAreTakenEachByItself(t *testing.T) {
+	times := truth.Times{Reported: []time.Duration{1 * ms, 2 * ms, 9 * ms}, True: []time.Duration{1 * ms, 1 * ms, 8 * ms}}
+	p, ok := times.At(0.5)
+	require.True(t, ok)
+	require.Equal(t, truth.Pair[time.Duration]{Reported: 2 * ms, True: 1 * ms}, p)
+	_, ok = times.At(0.9)
+	require.False(t, ok, "the maximum of three is no p90")
+	require.Equal(t, truth.Pair[time.Duration]{Reported: 4 * ms, True: 10 * ms / 3}, times.Mean())
+	require.Zero(t, truth.Times{}.Mean())
 }
 
 func TestWhatWasReadTogetherIsHeldAgainstItsLastWrite(t *testing.T) {
@@ -74,7 +141,7 @@ func TestWhatWasReadTogetherIsHeldAgainstItsLastWrite(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, c.Coalesced)
 	require.Equal(t, []time.Duration{0, 1 * ms}, c.Chunks) // 110-110 and 131-130
-	require.Equal(t, 1*ms, c.Latency.Error())
+	require.Equal(t, 1*ms, c.Latency.Mean().Error())
 }
 
 func TestWhatDoesNotMatchIsAnErrorThatNamesTheRequest(t *testing.T) {
@@ -104,31 +171,9 @@ func TestTheCountsOfEveryPatternAreExactOnTheWire(t *testing.T) {
 				}
 				st := open(t, s, replay.Options{})
 				_, c := st.play(t)
-				require.Equal(t, c.Tokens.True, c.Tokens.Reported)
-				require.NotZero(t, c.Tokens.True)
-				require.Equal(t, len(c.TTFTs), c.Requests)
+				require.Equal(t, truth.Pair[int]{Reported: 4 * 8, True: 4 * 8}, c.Tokens)
+				require.Len(t, c.TTFT.True, c.Requests)
 			})
 		}
 	}
-}
-
-func TestACalibrationIsKeptForItsNumberOfCores(t *testing.T) {
-	t.Setenv("ENGINEBENCH_CACHE", t.TempDir())
-	_, ok := truth.LoadCalibration()
-	require.False(t, ok)
-	c := truth.Calibration{Knee: 50_000, Cores: 1 << 20}
-	_, err := c.Save()
-	require.NoError(t, err)
-	_, ok = truth.LoadCalibration()
-	require.False(t, ok, "of another number of cores")
-}
-
-func TestAPointHoldsWithinItsBounds(t *testing.T) {
-	at := func(late time.Duration, coalesced int) bool {
-		return truth.NewPoint(1, 10*ms, 100, truth.Comparison{Chunks: []time.Duration{late}, Events: 100, Coalesced: coalesced}).Holds
-	}
-	require.True(t, at(500*time.Microsecond, 5)) // 5 % of 10 ms, and 5 of 100
-	require.False(t, at(501*time.Microsecond, 0))
-	require.False(t, at(-501*time.Microsecond, 0))
-	require.False(t, at(0, 6))
 }
