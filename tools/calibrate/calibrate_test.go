@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"enginebench/fixtures/replay"
+	"enginebench/workload/truth"
+)
+
+func TestMain(m *testing.M) {
+	replay.MaybeServe()
+	testscript.Main(m, map[string]func(){"calibrate": func() {
+		loads = light
+		main()
+	}})
+}
+
+// light is a sweep that takes no time. Its step is long enough for 5 % of it
+// to be more than a busy machine is late.
+var light = map[truth.Protocol][]load{truth.HTTP: {{2, 200 * ms}}, truth.GRPC: {{2, 200 * ms}}}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ENGINEBENCH_CACHE", filepath.Join(env.WorkDir, "cache"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+// exits runs a command and holds its exit code against the first argument.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit interface{ ExitCode() int }
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+	if got != want {
+		ts.Fatalf("%v exits with %d, want %d\n%s%s", args[1:], got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// A step of a nanosecond is one that no client keeps.
+func TestASweepThatNeverHeldKeepsNothing(t *testing.T) {
+	old := loads
+	t.Cleanup(func() { loads = old })
+	loads = map[truth.Protocol][]load{truth.HTTP: {{2, 1}, {2, 1000 * ms}}}
+	t.Setenv("ENGINEBENCH_CACHE", t.TempDir())
+	var out, errs bytes.Buffer
+	require.Equal(t, 2, run(context.Background(), []string{"-protocol=http", "-steps=2"}, &out, &errs))
+	require.Contains(t, errs.String(), "calibrate: http: no load held")
+	require.NotContains(t, out.String(), "\n      2    1s", "beyond the first that did not hold")
+	path, err := truth.CalibrationFile()
+	require.NoError(t, err)
+	_, err = os.Stat(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestAnInterruptIsAnErrorOnOneLine(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errors.New("interrupted"))
+	t.Setenv("ENGINEBENCH_CACHE", t.TempDir())
+	var out, errs bytes.Buffer
+	require.Equal(t, 2, run(ctx, []string{"-steps=2"}, &out, &errs))
+	require.Regexp(t, `^calibrate: measure 64 streams of http at a step of 20ms: .*interrupted\n$`, errs.String())
+}
