@@ -36,13 +36,14 @@ func (r *Report) findings(runs []*results.Run, samples *distribution.Set) {
 }
 
 // explained takes what the runs' own audits found: from their records, or from
-// their logs. What a canary read is a note: it questions nothing.
+// their logs. What a canary read, or a replay against its truth, is a note: it
+// questions nothing.
 func (r *Report) explained(runs []*results.Run, samples *distribution.Set) {
 	var found, canaries merged
 	for _, run := range runs {
 		for _, text := range run.Findings() {
 			to := &found
-			if strings.HasPrefix(text, "canary: ") {
+			if strings.HasPrefix(text, "canary: ") || strings.HasPrefix(text, "replay truth: ") {
 				to = &canaries
 			}
 			to.add(r.where(run.Cell.Engine, run.Cell.Level.String()), text)
