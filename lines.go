@@ -3,6 +3,7 @@ package enginebench
 import (
 	"flag"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"enginebench/workload/line"
@@ -40,13 +41,26 @@ func (s *session) command() string {
 		}
 		if several, ok := f.Value.(*list); ok {
 			for _, value := range *several {
-				words = append(words, quoted(name, value))
+				words = append(words, quoted(name, public(name, value)))
 			}
 			return
 		}
-		words = append(words, quoted(name, f.Value.String()))
+		words = append(words, quoted(name, public(name, f.Value.String())))
 	})
 	return strings.Join(words, " ")
+}
+
+// public is a flag's value as results may show it: of headers the name alone,
+// and of paths that begin at the root only the last element.
+func public(name, value string) string {
+	if name == "header" {
+		header, _, _ := strings.Cut(value, ":")
+		return header + ": …"
+	}
+	if filepath.IsAbs(value) {
+		return filepath.Base(value)
+	}
+	return value
 }
 
 // quoted is a flag as a shell takes it.

@@ -13,7 +13,6 @@ import (
 
 	"enginebench/engines"
 	"enginebench/fixtures/replay"
-	"enginebench/workload/prompts"
 	"enginebench/workload/truth"
 )
 
@@ -23,7 +22,9 @@ import (
 // package testing forgets from the second -count on, and 2 if nothing was
 // measured because of what was asked for.
 //
-// Without -bench it runs the tests alone and asks no engine anything.
+// Without -bench it runs the tests alone and asks no engine anything. With it,
+// and without -benchtime, a cell is one load run (-benchtime=1x); benchmarks of
+// another kind are better kept in another package.
 func Main(m *testing.M, source ...Source) {
 	replay.MaybeServe()
 	os.Exit(run(m, source))
@@ -41,13 +42,14 @@ type session struct {
 	ctx        context.Context
 	targets    []*target
 	server     *replay.Server
-	canary     *canary  // of live runs
-	knee       float64  // chunks a second; 0: not calibrated
+	canary     *canary // of live runs
+	calibrated truth.Calibration
 	notes      []string // lines for people
 	measuredN  int
 	failedN    int
 	unsavedN   int            // files that could not be written
 	runs       map[string]int // runs made, by engine and cell
+	plansN     int            // plans made, for request ids
 	screen     *screen
 }
 
@@ -95,12 +97,18 @@ func (s *session) begin(source []Source) error {
 	if s.plan, err = s.check(flag.Args()); err != nil {
 		return err
 	}
+	if err := s.oneRunACell(); err != nil {
+		return err
+	}
 	if err := s.directories(); err != nil {
 		return err
 	}
 	s.ctx = s.interruptible()
 	var from Source
-	if len(source) > 0 {
+	if len(source) > 1 {
+		return errors.New("enginebench.Main was given more than one source")
+	}
+	if len(source) == 1 {
 		from = source[0]
 	}
 	if err := s.findTargets(s.ctx, from); err != nil {
@@ -109,13 +117,11 @@ func (s *session) begin(source []Source) error {
 	if err := s.enoughPrompts(); err != nil {
 		return err
 	}
-	if c, ok := truth.LoadCalibration(); ok {
-		s.knee = c.Knee
+	if s.calibrated, err = truth.LoadCalibration(); err != nil {
+		s.notes = append(s.notes, oneLine(err))
 	}
 	if s.server == nil {
-		if s.canary, err = startCanary(s.ctx); err != nil {
-			return err
-		}
+		s.canary = newCanary(s.ctx)
 	}
 	s.screen = openScreen()
 	return nil
@@ -166,25 +172,27 @@ func (s *session) enoughPrompts() error {
 	if s.plan.cursor == nil {
 		return nil
 	}
-	need := 0
+	pattern, need := flag.Lookup("test.bench").Value.String(), 0
 	for _, c := range s.targets[0].cells {
-		need += c.shape.Total() * s.repeats()
-	}
-	err := s.plan.cursor.Check(need)
-	if errors.Is(err, prompts.ErrExhausted) {
-		return fmt.Errorf("%w; all cells of an engine together send %d requests", err, need)
-	}
-	return err
-}
-
-// repeats is -count.
-func (s *session) repeats() int {
-	if f := flag.Lookup("test.count"); f != nil {
-		if n, ok := f.Value.(flag.Getter).Get().(uint); ok {
-			return int(n)
+		if selects(pattern, "BenchmarkServe/engine="+s.targets[0].name+"/"+c.name) {
+			need += c.shape.Total() * runsOfACell()
 		}
 	}
-	return 1
+	return s.plan.cursor.Check(need)
+}
+
+// oneRunACell makes -benchtime=1x the default, so that a cell is one load run
+// however short it is: engines that are repeated more or less often would get
+// different prompts.
+func (s *session) oneRunACell() error {
+	const name = "test.benchtime"
+	if !s.set[name] {
+		return flag.Set(name, "1x")
+	}
+	if value := flag.Lookup(name).Value.String(); !strings.HasSuffix(value, "x") {
+		return fmt.Errorf("-benchtime=%s: a cell is measured by whole load runs; say how many, as -benchtime=3x, or repeat it with -count", value)
+	}
+	return nil
 }
 
 func (s *session) cellNames() []string {

@@ -1,6 +1,7 @@
 package enginebench
 
 import (
+	"maps"
 	"os"
 	"strings"
 
@@ -13,9 +14,11 @@ func (s *session) conditions() workload.Conditions {
 		return workload.Conditions{Load: s.plan.load.String(), Prompts: s.plan.pool.Hash(), OutputTokens: s.output, Seed: s.seed, Describe: s.plan.describe}
 	}
 	c := workload.ConditionsOf(s.targets[0].cells[0].recorded.Header)
-	if len(s.plan.describe) > 0 {
-		c.Describe = s.plan.describe
+	c.Describe = maps.Clone(c.Describe)
+	if c.Describe == nil {
+		c.Describe = map[string]string{}
 	}
+	maps.Copy(c.Describe, s.plan.describe)
 	return c
 }
 

@@ -1,0 +1,80 @@
+package enginebench
+
+import (
+	"flag"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// selects reports whether -bench=pattern runs the sub-benchmark of this name,
+// by the rules of package testing: alternatives at the top level, and an
+// unanchored expression for each element.
+func selects(pattern, name string) bool {
+	for _, alternative := range splitTop(pattern, '|') {
+		if selectsOne(splitTop(alternative, '/'), strings.Split(name, "/")) {
+			return true
+		}
+	}
+	return false
+}
+
+func selectsOne(patterns, elements []string) bool {
+	for i, element := range elements {
+		if i >= len(patterns) {
+			return true
+		}
+		// One that does not compile is refused by package testing itself.
+		if ok, err := regexp.MatchString(patterns[i], element); err == nil && !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// splitTop splits s at separators that are in no brackets or parentheses.
+func splitTop(s string, separator byte) []string {
+	var parts []string
+	square, round, from := 0, 0, 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '[':
+			square++
+		case ']':
+			square = max(square-1, 0)
+		case '(':
+			if square == 0 {
+				round++
+			}
+		case ')':
+			if square == 0 {
+				round--
+			}
+		case '\\':
+			i++
+		case separator:
+			if square == 0 && round == 0 {
+				parts = append(parts, s[from:i])
+				from = i + 1
+			}
+		}
+	}
+	return append(parts, s[from:])
+}
+
+// runsOfACell is how many load runs each cell makes: -count times the
+// iterations of -benchtime.
+func runsOfACell() int {
+	count := 1
+	if f := flag.Lookup("test.count"); f != nil {
+		if n, err := strconv.Atoi(f.Value.String()); err == nil {
+			count = n
+		}
+	}
+	if f := flag.Lookup("test.benchtime"); f != nil {
+		if n, err := strconv.Atoi(strings.TrimSuffix(f.Value.String(), "x")); err == nil {
+			count *= n
+		}
+	}
+	return count
+}
