@@ -202,6 +202,7 @@ func TestTheStreamsOfEachProtocolAreKnownAndEnoughForAP99(t *testing.T) {
 			require.Zero(t, found.TokensError)
 			require.InEpsilon(t, 100*time.Millisecond, found.TTFT, 0.5)
 			require.Equal(t, "p99", found.ITLErrorAt) // the 99th of 4 x 25 gaps
+			require.Equal(t, p, truth.ProtocolOf(c.singers[p].(*stage).Recording.Header.Info))
 		})
 	}
 }
