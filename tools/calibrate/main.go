@@ -12,8 +12,9 @@
 // events shared a read. The highest rate that holds is the protocol's knee; a
 // run beyond it is SUSPECT.
 //
-// The server needs a CPU too. On a machine of two cores the knee may be the
-// server's: the column late says how much later than due it wrote.
+// The server needs a CPU too. Rates are what it really wrote; on a machine of
+// two cores the highest may be the server's limit and not the client's: the
+// column late says how much later than due it wrote.
 //
 // Exit codes: 0 a knee was found, or printed, for every protocol asked for; 2
 // not, or bad input.
@@ -221,7 +222,7 @@ func measure(ctx context.Context, p truth.Protocol, l load, steps int) (truth.Po
 	if err != nil {
 		return truth.Point{}, err
 	}
-	return truth.NewPoint(l.streams, l.step, float64(l.streams)/l.step.Seconds(), c), nil
+	return truth.NewPoint(l.streams, l.step, c), nil
 }
 
 func heading(w io.Writer, p truth.Protocol) {

@@ -48,9 +48,11 @@ const (
 	holdsCoalesced = 0.05
 )
 
-// NewPoint judges a comparison at a load.
-func NewPoint(streams int, step time.Duration, rate float64, c Comparison) Point {
-	p := Point{Streams: streams, Step: step, Rate: rate, Late: c.Late.P99}
+// NewPoint judges a comparison at a load. Its rate is what the server really
+// wrote, which may be less than was asked of it: n steps take n-1 times their
+// length from the first to the last, and one more until the next.
+func NewPoint(streams int, step time.Duration, c Comparison) Point {
+	p := Point{Streams: streams, Step: step, Rate: float64(c.Events) / (c.Span + step).Seconds(), Late: c.Late.P99}
 	p.Error, p.ErrorAt = At(c.Chunks, 0.99)
 	if c.Events > 0 {
 		p.Coalesced = float64(c.Coalesced) / float64(c.Events)

@@ -61,9 +61,16 @@ func TestAnEnginesProtocolIsThatOfItsClient(t *testing.T) {
 	}
 }
 
+func TestAPointsRateIsWhatWasWritten(t *testing.T) {
+	// 2 streams of 5 steps of 10 ms: 10 events, the last ones 40 ms after the first.
+	require.Equal(t, 200.0, truth.NewPoint(2, 10*ms, truth.Comparison{Events: 10, Span: 40 * ms}).Rate)
+	// A server that takes twice as long for each: 10 in 90 ms.
+	require.InEpsilon(t, 111.1, truth.NewPoint(2, 10*ms, truth.Comparison{Events: 10, Span: 80 * ms}).Rate, 1e-3)
+}
+
 func TestAPointHoldsWithinItsBounds(t *testing.T) {
 	at := func(late time.Duration, coalesced int) bool {
-		return truth.NewPoint(1, 10*ms, 100, truth.Comparison{Chunks: []time.Duration{late}, Events: 100, Coalesced: coalesced}).Holds
+		return truth.NewPoint(1, 10*ms, truth.Comparison{Chunks: []time.Duration{late}, Events: 100, Coalesced: coalesced}).Holds
 	}
 	require.True(t, at(500*time.Microsecond, 5)) // 5 % of 10 ms, and 5 of 100
 	require.False(t, at(501*time.Microsecond, 0))

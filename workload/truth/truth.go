@@ -27,6 +27,7 @@ type Comparison struct {
 	Requests  int
 	Events    int             // token-bearing
 	Coalesced int             // of them, those that shared a read with an earlier one
+	Span      time.Duration   // from the first write of a token event to the last, of all requests
 	Tokens    Pair[int]       // output tokens of all requests: reported, and in the chunks written
 	Chunks    []time.Duration // errors: arrival of each chunk against its write, on one clock
 	TTFT      Times           // request by request
@@ -34,6 +35,8 @@ type Comparison struct {
 	TPOT      Times           // of the requests with a token after the first event
 	ITLs      []time.Duration // errors of the gaps between consecutive token events
 	Late      replay.Lateness // the server's own
+
+	first, last time.Duration // ends of Span
 }
 
 // Times are a reported and a true time of each request, each list sorted by
@@ -146,6 +149,12 @@ func (c *Comparison) addTimes(reply engines.Reply, send time.Duration, written [
 	if n := time.Duration(reply.Tokens - first.Tokens); n > 0 {
 		c.TPOT.add(Pair[time.Duration]{(latency.Reported - ttft.Reported) / n, (latency.True - ttft.True) / n})
 	}
+	if begin, end := written[first.Chunk], written[last.Chunk]; c.Events == 0 {
+		c.first, c.last = begin, end
+	} else {
+		c.first, c.last = min(c.first, begin), max(c.last, end)
+	}
+	c.Span = c.last - c.first
 	c.Events += len(reply.Events)
 	for i := 1; i < len(reply.Events); i++ {
 		if reply.Events[i].Chunk == reply.Events[i-1].Chunk {

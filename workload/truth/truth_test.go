@@ -81,6 +81,7 @@ func TestErrorsAreReportedMinusTrue(t *testing.T) {
 	require.Equal(t, []time.Duration{1 * ms, 2 * ms, 2 * ms}, c.Chunks) // 112-110, 122-121, 132-130, sorted
 	require.Equal(t, []time.Duration{-1 * ms, 1 * ms}, c.ITLs)          // 10-11, 10-9
 	require.InDelta(t, 0.03, c.TTFT.Mean().Share(), 1e-12)
+	require.Equal(t, 20*ms, c.Span) // from 5110 to 5130
 	require.Zero(t, c.Coalesced)
 }
 
