@@ -7,10 +7,10 @@
 //	$ go run ./tools/servers start
 //	triton answers after 82.8 s (pid 25044): grpc://127.0.0.1:8001 http://127.0.0.1:8003 http://127.0.0.1:8002/metrics
 //	  Triton 2.51.0, Python backend with the TRT-LLM tensor contract, vLLM 0.32.0 engine core
-//	  log: /home/me/.cache/enginebench/servers/run/triton.log
+//	  log: ~/.cache/enginebench/servers/run/triton.log
 //	vllm answers after 77.6 s (pid 25042): http://127.0.0.1:8000
 //	  vLLM 0.32.0 on CPU, a tiny Llama with random weights
-//	  log: /home/me/.cache/enginebench/servers/run/vllm.log
+//	  log: ~/.cache/enginebench/servers/run/vllm.log
 //	$ go run ./tools/servers start            # again: nothing happens
 //	triton runs already (pid 25044): grpc://127.0.0.1:8001 http://127.0.0.1:8003 http://127.0.0.1:8002/metrics
 //	vllm runs already (pid 25042): http://127.0.0.1:8000
