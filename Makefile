@@ -15,9 +15,9 @@ RECORD      ?= results/recordings
 TOKENIZE    ?=
 TOKENIZER   ?=
 SHAREGPT    ?=
-# Seven levels send 1397 requests, and a tenth of the prompts is for warm-up.
-# For COUNT=6 passes over a file N=9400 is needed.
-N           ?= 1600
+# Seven levels send 1397 requests, and a tenth of the prompts is for warm-up:
+# 1600 are enough for one pass, and six passes want six times as many.
+N           ?= 9400
 ROW         := .name /engine /concurrency /wave /rate
 TABLE       := load prompts output-tokens
 
@@ -35,7 +35,7 @@ bench: ## replay the recordings, print the benchmark lines, write results/report
 	mkdir -p results
 	rm -rf results/samples results/report
 	go test -c -o results/recorded.test .
-	./results/recorded.test -test.run='^$$' -test.bench=. -samples=results/samples $(FLAGS) | tee results/bench.txt
+	./results/recorded.test -test.run='^$$' -test.bench=. -samples=results/samples $(FLAGS) | tee -i results/bench.txt
 	go tool report -samples results/samples -o results/report results/bench.txt > /dev/null
 	echo "report: results/report/report.html and report.md" >&2
 
@@ -52,7 +52,7 @@ live: ## measure live engines: OUT=run.txt COUNT=6 ENGINES="vllm=http://… trit
 	failed=0
 	for pass in $$(seq $(COUNT)); do
 		./results/live.test -test.run='^$$' -test.bench='$(BENCH)' $(foreach e,$(ENGINES),-engine='$(e)') \
-			-prompts='$(PROMPTS)' -pass=$$pass/$(COUNT) -samples=$(basename $(OUT)).samples $(FLAGS) | tee -a $(OUT).part || failed=$$?
+			-prompts='$(PROMPTS)' -pass=$$pass/$(COUNT) -samples=$(basename $(OUT)).samples $(RECORDING) $(FLAGS) | tee -ia $(OUT).part || failed=$$?
 		[ $$failed -lt 128 ] || break
 	done
 	mv $(OUT).part $(OUT) # also after a failure: what was measured is kept
@@ -60,7 +60,7 @@ live: ## measure live engines: OUT=run.txt COUNT=6 ENGINES="vllm=http://… trit
 
 .PHONY: record
 record: ## record live engines into RECORD=directory; otherwise as live, one pass
-	$(MAKE) live COUNT=1 OUT=results/record.txt FLAGS='-record=$(RECORD) $(FLAGS)'
+	$(MAKE) live COUNT=1 OUT=results/record.txt RECORDING='-record=$(RECORD)'
 
 .PHONY: prompts
 prompts: ## make prompts.jsonl: SHAREGPT=file.json and TOKENIZER=tokenizer.json or TOKENIZE=http://host:8000

@@ -172,13 +172,17 @@ func (s *session) enoughPrompts() error {
 	if s.plan.cursor == nil {
 		return nil
 	}
-	pattern, need := flag.Lookup("test.bench").Value.String(), 0
-	for _, c := range s.targets[0].cells {
-		if selects(pattern, "BenchmarkServe/engine="+s.targets[0].name+"/"+c.name) {
-			need += c.shape.Total() * runsOfACell()
+	pattern, most := flag.Lookup("test.bench").Value.String(), 0
+	for _, t := range s.targets { // those that -bench leaves out need none
+		need := 0
+		for _, c := range t.cells {
+			if selects(pattern, "engine="+t.name+"/"+c.name) {
+				need += c.shape.Total() * runsOfACell()
+			}
 		}
+		most = max(most, need)
 	}
-	return s.plan.cursor.Check(need)
+	return s.plan.cursor.Check(most)
 }
 
 // oneRunACell makes -benchtime=1x the default, so that a cell is one load run

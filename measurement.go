@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"enginebench/fixtures"
+	"enginebench/fixtures/replay"
 	"enginebench/workload"
 	"enginebench/workload/prompts"
 	"enginebench/workload/truth"
@@ -20,7 +21,8 @@ type measurement struct {
 	warm     []prompts.Prompt // of the warm-up
 	next     *workload.Plan   // of the first run
 	outcomes []workload.Outcome
-	first    int // number of the first run
+	first    int             // number of the first run
+	late     replay.Lateness // of a replay's writes
 	warnings []string
 	findings []string
 }
@@ -145,6 +147,7 @@ func (m *measurement) check(run *workload.Run) *workload.Canary {
 		m.warnings = append(m.warnings, err.Error())
 		return nil
 	}
+	m.late = report.Late
 	found, err := truth.Compare(run, m.target.engine, m.cell.recorded, report)
 	if err != nil {
 		m.warnings = append(m.warnings, err.Error())
@@ -155,10 +158,14 @@ func (m *measurement) check(run *workload.Run) *workload.Canary {
 
 // truthLines say, for people, how the client's numbers stand to known ones.
 func (m *measurement) truthLines() []string {
-	if c := m.outcomes[len(m.outcomes)-1].Canary; c != nil {
-		return []string{canaryLine(c, m.cell.recorded != nil)}
+	c := m.outcomes[len(m.outcomes)-1].Canary
+	switch {
+	case c == nil:
+		return nil
+	case m.cell.recorded == nil:
+		return []string{canaryLine(c, false)}
 	}
-	return nil
+	return []string{canaryLine(c, true) + "; the replay wrote " + m.late.String()}
 }
 
 // judge sums the runs up and saves their samples.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"enginebench/engines"
+	"enginebench/engines/catalog"
 	"enginebench/fixtures"
 	"enginebench/fixtures/replay"
 	"enginebench/workload"
@@ -64,9 +65,17 @@ func alike(all []*fixtures.Recording) error {
 	conditions := func(h fixtures.Header) [4]string {
 		return [4]string{h.Load, h.Prompts, strconv.Itoa(h.OutputTokens), strconv.FormatUint(h.Seed, 10)}
 	}
-	first := all[0].Header
-	for _, r := range all[1:] {
-		if h := r.Header; conditions(h) != conditions(first) {
+	first, engine := all[0].Header, map[string]fixtures.Header{}
+	for _, r := range all {
+		h := r.Header
+		if _, err := catalog.Decoder(h.Info.Dialect); err != nil {
+			return fmt.Errorf("replay %s: %w", fixtures.FileName(&h), err)
+		}
+		if one, ok := engine[h.Engine]; ok && (one.Info.Version != h.Info.Version || one.Info.Model != h.Info.Model || one.Info.Dialect != h.Info.Dialect) {
+			return fmt.Errorf("replay: %s and %s are of two versions, models or dialects: replay them one by one", fixtures.FileName(&one), fixtures.FileName(&h))
+		}
+		engine[h.Engine] = h
+		if conditions(h) != conditions(first) {
 			return fmt.Errorf("replay: %s and %s were recorded under different conditions (load, prompts, output tokens or seed): replay them one by one",
 				fixtures.FileName(&first), fixtures.FileName(&h))
 		}

@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// selects reports whether -bench=pattern runs the sub-benchmark of this name,
-// by the rules of package testing: alternatives at the top level, and an
-// unanchored expression for each element.
-func selects(pattern, name string) bool {
+// selects reports whether -bench=pattern runs a cell, named engine=…/…, by the
+// rules of package testing: alternatives at the top level, and an unanchored
+// expression for each element. The first element is the benchmark function,
+// which is the repository's to name.
+func selects(pattern, cell string) bool {
 	for _, alternative := range splitTop(pattern, '|') {
-		if selectsOne(splitTop(alternative, '/'), strings.Split(name, "/")) {
+		if selectsOne(splitTop(alternative, '/')[1:], strings.Split(cell, "/")) {
 			return true
 		}
 	}

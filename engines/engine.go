@@ -56,6 +56,15 @@ type Slot interface {
 	Close() error
 }
 
+// ErrorScanner is implemented by engines whose servers put failures into
+// replies that otherwise succeed.
+type ErrorScanner interface {
+	// HasError reports whether a capture holds an error event, by a scan of
+	// bytes that is cheap enough for while a run is on. It may miss some: the
+	// run's error budget goes by it, and [Decoder] decides.
+	HasError(c *capture.Capture) bool
+}
+
 // CounterReader is implemented by engines whose server counts for itself.
 type CounterReader interface {
 	// Counters reads the server's counters now. Differences of two readings
@@ -83,13 +92,13 @@ func (c Counters) Since(earlier Counters) Counters {
 type Counter string
 
 const (
-	TTFTSecondsSum  Counter = "ttft-seconds-sum" // the server's own time to first token, summed over requests
-	TTFTCount       Counter = "ttft-count"       // the requests in that sum
-	PrefixQueries   Counter = "prefix-queries"   // prompt tokens looked up in the prefix cache
-	PrefixHits      Counter = "prefix-hits"      // prompt tokens found there
-	Preemptions     Counter = "preemptions"      // requests pushed out of a batch
-	QueueSecondsSum Counter = "queue-seconds-sum"
-	QueueCount      Counter = "queue-count"
+	TTFTSecondsSum  Counter = "ttft-seconds-sum"  // the server's own time to first token, summed over requests
+	TTFTCount       Counter = "ttft-count"        // the requests in that sum
+	PrefixQueries   Counter = "prefix-queries"    // prompt tokens looked up in the prefix cache
+	PrefixHits      Counter = "prefix-hits"       // prompt tokens found there
+	Preemptions     Counter = "preemptions"       // requests pushed out of a batch
+	QueueSecondsSum Counter = "queue-seconds-sum" // time in the engine's queue, summed over requests
+	QueueCount      Counter = "queue-count"       // the requests in that sum
 )
 
 // Request is what one request asks for, the same for every engine.

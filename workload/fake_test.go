@@ -14,17 +14,21 @@ import (
 // fake is an engine in fake time: its first token comes after ttft, and the
 // others gap apart. Each token is a chunk of its own.
 type fake struct {
-	ttft, gap time.Duration
-	fail      func(r engines.Request) *engines.Error // nil: no request fails
-	unready   error                                  // of every Ready
-	stallAt   int                                    // the token that never comes; 0: none
-	inFlight  atomic.Int64
-	most      atomic.Int64
-	dialled   atomic.Int64
-	readied   atomic.Int64
+	ttft, gap   time.Duration
+	fail        func(r engines.Request) *engines.Error // nil: no request fails
+	unready     error                                  // of every Ready
+	errorEvents bool                                   // every reply holds one
+	stallAt     int                                    // the token that never comes; 0: none
+	inFlight    atomic.Int64
+	most        atomic.Int64
+	dialled     atomic.Int64
+	readied     atomic.Int64
 }
 
 var _ engines.Engine = (*fake)(nil)
+
+// HasError finds the mark of a scripted error event.
+func (f *fake) HasError(c *capture.Capture) bool { return f.errorEvents }
 
 func (f *fake) Describe(context.Context) (engines.Info, error) { return fakeInfo, nil }
 

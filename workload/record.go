@@ -55,7 +55,7 @@ type RunRecord struct {
 	Reasons      []string              `json:"reasons,omitempty"`  // for a verdict other than VALID
 	Warnings     []string              `json:"warnings,omitempty"` // doubts that change no verdict
 	Findings     []string              `json:"findings,omitempty"` // what the audits explain, a sentence each
-	Evidence     map[string]float64    `json:"evidence,omitempty"` // self-calibration, by name with unit: "gc-cycles", "coalesced-%"
+	Evidence     map[string]float64    `json:"evidence,omitempty"` // self-calibration, by name with unit: "gc-cycles", "client-p99-us"
 }
 
 // EngineInfo is the part of engines.Info that results keep.

@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -282,7 +281,7 @@ func (w *window) send(s, i int, intended time.Duration) {
 	cancel(nil)
 	progress.InFlight.Add(-1)
 	progress.Done.Add(1)
-	if err == nil && bytes.Contains(into.Data, errorMark) {
+	if scanner, ok := w.runner.Engine.(engines.ErrorScanner); ok && err == nil && scanner.HasError(into) {
 		err = engines.Errorf(engines.EngineError, "a reply with an error event")
 	}
 	if err != nil {
@@ -305,11 +304,6 @@ func (w *window) rest(d time.Duration) {
 	case <-w.ctx.Done():
 	}
 }
-
-// errorMark stands in the error events of every JSON dialect. In a token's
-// text the quotes would be escaped. Only the error budget in flight goes by it;
-// what a reply came to is decided when it is decoded.
-var errorMark = []byte(`"error"`)
 
 // count gives the run up when more requests failed than it may lose. It keeps
 // a dead server from being asked thousands of times.

@@ -189,6 +189,15 @@ func TestAServerThatIsGoneIsNotDialledAsFastAsCanBe(t *testing.T) {
 	})
 }
 
+func TestRepliesWithErrorEventsUseUpTheBudgetInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &fake{ttft: millisecond, errorEvents: true}
+		run, out := runFake(t, e, Limits{MaxErrors: 2}, Shape{Concurrency: 1, Requests: 1000, OutputTokens: 1})
+		require.ErrorContains(t, run.Stopped, "given up after 3 failed requests")
+		require.Len(t, out.Samples, 3)
+	})
+}
+
 func TestACancelledContextEndsTheRunWithItsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -3,7 +3,9 @@ package workload
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,9 +20,23 @@ func readSystem(r *reading) {
 	if stat, err := os.ReadFile("/proc/stat"); err == nil {
 		r.steal, r.ticks = parseStat(stat)
 	}
-	if stat, err := os.ReadFile("/sys/fs/cgroup/cpu.stat"); err == nil {
+	if stat, err := os.ReadFile(cpuStat()); err == nil {
 		r.throttled = parseThrottled(stat)
 	}
+}
+
+// cpuStat is the CPU accounts of the process's own control group (version 2),
+// which within a container's namespace is the root.
+func cpuStat() string {
+	path := "/"
+	if groups, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+		for line := range strings.Lines(string(groups)) {
+			if own, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+				path = own
+			}
+		}
+	}
+	return filepath.Join("/sys/fs/cgroup", path, "cpu.stat")
 }
 
 // parseStat reads the first line of /proc/stat: cpu user nice system idle

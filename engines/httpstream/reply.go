@@ -95,3 +95,20 @@ func IsError(object []byte) bool {
 	}
 	return true
 }
+
+// HasError implements [engines.ErrorScanner] for the dialects that stream
+// JSON: an "error" key whose value is an object or a text that is not empty. In
+// a token's text the quotes would be escaped.
+func HasError(c *capture.Capture) bool {
+	key := []byte(`"error":`)
+	for rest := c.Data; ; {
+		at := bytes.Index(rest, key)
+		if at < 0 {
+			return false
+		}
+		rest = bytes.TrimLeft(rest[at+len(key):], " ")
+		if bytes.HasPrefix(rest, []byte("{")) || bytes.HasPrefix(rest, []byte(`"`)) && !bytes.HasPrefix(rest, []byte(`""`)) {
+			return true
+		}
+	}
+}

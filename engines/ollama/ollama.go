@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"enginebench/engines"
+	"enginebench/engines/capture"
 	"enginebench/engines/httpstream"
 )
 
@@ -162,3 +163,6 @@ func (e *Engine) pickModel(ctx context.Context, client *httpstream.Client) error
 	e.model = names[0]
 	return nil
 }
+
+// HasError implements [engines.ErrorScanner].
+func (e *Engine) HasError(c *capture.Capture) bool { return httpstream.HasError(c) }

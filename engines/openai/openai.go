@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"enginebench/engines"
+	"enginebench/engines/capture"
 	"enginebench/engines/counters"
 	"enginebench/engines/httpstream"
 )
@@ -160,3 +161,6 @@ func (e *Engine) Counters(ctx context.Context) (engines.Counters, error) {
 	}
 	return found, nil
 }
+
+// HasError implements [engines.ErrorScanner].
+func (e *Engine) HasError(c *capture.Capture) bool { return httpstream.HasError(c) }

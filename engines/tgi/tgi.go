@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"enginebench/engines"
+	"enginebench/engines/capture"
 	"enginebench/engines/counters"
 	"enginebench/engines/httpstream"
 )
@@ -124,3 +125,6 @@ func (e *Engine) Counters(ctx context.Context) (engines.Counters, error) {
 	}
 	return counters.Parse(page)
 }
+
+// HasError implements [engines.ErrorScanner].
+func (e *Engine) HasError(c *capture.Capture) bool { return httpstream.HasError(c) }

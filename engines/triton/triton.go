@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"enginebench/engines"
+	"enginebench/engines/capture"
 	"enginebench/engines/grpcstream"
 	"enginebench/engines/httpstream"
 	pb "enginebench/engines/triton/inference"
@@ -172,4 +173,16 @@ func (e *Engine) Encode(r engines.Request) (engines.Message, error) {
 		return engines.Message{}, fmt.Errorf("encode request %s for model %s: %w", r.ID, e.model.name, err)
 	}
 	return engines.Message{ID: r.ID.String(), Body: body}, nil
+}
+
+// HasError implements [engines.ErrorScanner]: error_message is field 1 of a
+// response and stands first in it, and is left out where it is empty.
+func (e *Engine) HasError(c *capture.Capture) bool {
+	const errorMessage = 1<<3 | 2 // field 1, length-delimited
+	for i := range c.Chunks {
+		if chunk := c.Chunk(i); len(chunk) > 1 && chunk[0] == errorMessage && chunk[1] != 0 {
+			return true
+		}
+	}
+	return false
 }
