@@ -87,7 +87,7 @@ func load(opts options, stdin io.Reader, report *Report) (*data, error) {
 			report.warn("%s: left out, no cells of an engine: %s", in.label, strings.Join(in.Foreign, ", "))
 		}
 		for _, remark := range in.Remarks {
-			if !introduction.MatchString(remark) {
+			if !introduction.MatchString(remark) && !strings.HasPrefix(remark, results.CommandRemark) {
 				report.warn("%s: %s", in.label, remark)
 			}
 		}
@@ -95,8 +95,8 @@ func load(opts options, stdin io.Reader, report *Report) (*data, error) {
 	return d, nil
 }
 
-// introduction is the remark that says what an engine is; other remarks are
-// doubts.
+// introduction is the remark that says what an engine is. It and the command
+// are for people to look up; other remarks are doubts.
 var introduction = regexp.MustCompile(`^[a-z][a-z0-9_.]* is `)
 
 func readAll(paths []string, stdin io.Reader) ([]input, error) {

@@ -33,6 +33,10 @@ type Input struct {
 	Complete bool                     // its last word is go test's: PASS, FAIL or "ok …". False: cut off, or filtered
 }
 
+// CommandRemark begins the remark by which a run says what made it: "command:
+// go test …".
+const CommandRemark = "command: "
+
 // Run is one benchmark line: one run of a cell.
 type Run struct {
 	Cell   Cell

@@ -182,7 +182,7 @@ func (r *Report) gather(inputs []*results.Input) (runs []*results.Run, failures 
 		}
 		failures = append(failures, in.Failures...)
 		for _, remark := range in.Remarks {
-			if command, ok := strings.CutPrefix(remark, commandRemark); ok {
+			if command, ok := strings.CutPrefix(remark, results.CommandRemark); ok {
 				r.commands.add(command)
 			} else if !slices.Contains(r.Remarks, remark) {
 				r.Remarks = append(r.Remarks, remark)

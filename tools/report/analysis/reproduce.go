@@ -9,9 +9,6 @@ import (
 // notDescribed are configuration keys that the user did not give by -describe.
 var notDescribed = []string{"load", "prompts", "output-tokens", "seed", "goos", "goarch", "pkg", "cpu", "toolchain", "note"}
 
-// commandRemark begins a "# command: …" line, by which a run says what made it.
-const commandRemark = "command: "
-
 // Command is what measured the runs: the command lines that they noted
 // themselves ("# command: …"), else one put together from their configuration
 // lines, with recorded = false: it names no URL and no prompts file, since no
