@@ -84,6 +84,10 @@ type config struct {
 	filter                filter
 }
 
+// defaultCount is enough for one pass of the benchmark as it is: at 1, 2, 4, … 64 in flight it sends 11 requests a slot,
+// ten to measure and one to start with, which makes 127 × 11 = 1397; and of 1600 prompts 1440 are left after the tenth for warm-up.
+const defaultCount = 1600
+
 const examples = `Makes prompts.jsonl, the prompts of a benchmark, from ShareGPT or from a text file.
 
   go tool prompts -sharegpt=ShareGPT_V3_unfiltered_cleaned_split.json -tokenize=http://localhost:8000
@@ -102,7 +106,7 @@ func parseFlags(args []string, stderr io.Writer) (*config, error) {
 	fs.StringVar(&c.split, "split", "line", "what ends a prompt of -text: `line`, or blank for a blank line")
 	fs.StringVar(&c.tokenizer, "tokenizer", "", "tokenizer.json `file` of the model (needs the build tag tokenizers)")
 	fs.StringVar(&c.tokenize, "tokenize", "", "`URL` of an engine whose /tokenize to use, as http://localhost:8000")
-	fs.IntVar(&c.n, "n", 1500, "how many prompts; a tenth of them will be warm-up")
+	fs.IntVar(&c.n, "n", defaultCount, "how many prompts; a tenth of them will be warm-up")
 	fs.IntVar(&c.filter.output, "output-tokens", 512, "tokens that will be asked for, for -max-total")
 	fs.IntVar(&c.filter.min, "min-prompt", 4, "fewest tokens of a prompt")
 	fs.IntVar(&c.filter.max, "max-prompt", 1024, "most tokens of a prompt")

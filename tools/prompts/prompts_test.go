@@ -21,6 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"enginebench/tools/tokenizer"
+	"enginebench/workload"
+	"enginebench/workload/prompts"
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata/script")
@@ -423,4 +425,23 @@ func FuzzText(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The benchmark's levels are 1, 2, 4, … 64 in flight, each with ten requests a slot to measure, and one a slot to start
+// with: 10×127 + 127 = 1397. Of 1500 prompts 1350 are not warm-up, of 1600 1440.
+func TestDefaultCountIsEnoughForOneDefaultPass(t *testing.T) {
+	c, err := parseFlags([]string{"-text=questions.txt"}, io.Discard)
+	require.NoError(t, err)
+	pool := make([]prompts.Prompt, c.n)
+	for i := range pool {
+		pool[i] = prompts.Prompt{ID: fmt.Sprint(i), Text: fmt.Sprint("question ", i), Tokens: []int32{int32(i)}}
+	}
+	p, err := prompts.New(pool)
+	require.NoError(t, err)
+	sent := 0
+	for _, level := range []int{1, 2, 4, 8, 16, 32, 64} {
+		sent += workload.Shape{Concurrency: level, Requests: 10 * level}.Total()
+	}
+	require.Equal(t, 1397, sent)
+	require.NoError(t, prompts.NewCursor(p).Check(sent))
 }
