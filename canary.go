@@ -16,16 +16,16 @@ import (
 // canary sends scripted streams, whose times and tokens are known, through the
 // client that measures, so that each cell carries the client's own error. It
 // also catches what stamps can't: an error in decoding or in a definition. Each
-// protocol has a singer of its own, opened for the first cell that needs it. A
+// protocol has a prober of its own, opened for the first cell that needs it. A
 // canary is used by one goroutine; nil is none.
 type canary struct {
-	open    func(truth.Protocol) (singer, error)
-	singers map[truth.Protocol]singer
+	open    func(truth.Protocol) (prober, error)
+	probers map[truth.Protocol]prober
 }
 
-// singer sends the streams once and compares.
-type singer interface {
-	sing(context.Context) (*workload.Canary, error)
+// prober sends the streams once and compares.
+type prober interface {
+	probe(context.Context) (*workload.Canary, error)
 	Close() error
 }
 
@@ -44,7 +44,7 @@ const canaryLimit = 5 * time.Second
 
 // newCanary is a canary whose servers end with ctx.
 func newCanary(ctx context.Context) *canary {
-	return &canary{singers: map[truth.Protocol]singer{}, open: func(p truth.Protocol) (singer, error) {
+	return &canary{probers: map[truth.Protocol]prober{}, open: func(p truth.Protocol) (prober, error) {
 		s := canaryScript
 		s.Dialect = p.Dialect()
 		return openStage(ctx, s, canaryLimit)
@@ -53,37 +53,37 @@ func newCanary(ctx context.Context) *canary {
 
 func (c *canary) close() {
 	if c != nil {
-		for p := range c.singers {
+		for p := range c.probers {
 			c.drop(p)
 		}
 	}
 }
 
-// drop ends a protocol's singer: the next cell gets another.
+// drop ends a protocol's prober: the next cell gets another.
 func (c *canary) drop(p truth.Protocol) {
-	if s := c.singers[p]; s != nil {
+	if s := c.probers[p]; s != nil {
 		s.Close()
 	}
-	delete(c.singers, p)
+	delete(c.probers, p)
 }
 
-// singer is the protocol's, opened if there is none.
-func (c *canary) singer(p truth.Protocol) (singer, error) {
-	if s := c.singers[p]; s != nil {
+// prober is the protocol's, opened if there is none.
+func (c *canary) prober(p truth.Protocol) (prober, error) {
+	if s := c.probers[p]; s != nil {
 		return s, nil
 	}
 	s, err := c.open(p)
 	if err != nil {
 		return nil, err
 	}
-	c.singers[p] = s
+	c.probers[p] = s
 	return s, nil
 }
 
-// stage is a singer to a server of its own.
+// stage is a prober to a server of its own.
 type stage struct {
 	*truth.Stage
-	limit time.Duration // of a song
+	limit time.Duration // of a probe
 }
 
 func tooLate(limit time.Duration) error { return fmt.Errorf("it took longer than %v", limit) }
@@ -101,7 +101,7 @@ func openStage(ctx context.Context, s script.Script, limit time.Duration) (*stag
 	return &stage{st, limit}, nil
 }
 
-func (s *stage) sing(ctx context.Context) (*workload.Canary, error) {
+func (s *stage) probe(ctx context.Context) (*workload.Canary, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.limit, tooLate(s.limit))
 	defer cancel()
 	runner := &workload.Runner{Engine: s.Engine}
@@ -129,13 +129,13 @@ func (c *canary) around(ctx context.Context, p truth.Protocol, concurrency int, 
 	if c == nil {
 		return nil, "", do()
 	}
-	s, failed := c.singer(p)
+	s, failed := c.prober(p)
 	try := func() bool {
 		if failed != nil {
 			return false
 		}
 		var found *workload.Canary
-		if found, failed = s.sing(ctx); failed != nil {
+		if found, failed = s.probe(ctx); failed != nil {
 			return false
 		}
 		if worst == nil || worse(found, worst) {

@@ -14,37 +14,37 @@ import (
 	"enginebench/workload/truth"
 )
 
-// fake is a singer that finds what it is told to, again and again.
+// fake is a prober that finds what it is told to, again and again.
 type fake struct {
 	finds  []workload.Canary
-	failAt int // the song that fails, from 1; 0: none
-	songs  int
-	pace   time.Duration // of a song
+	failAt int // the probe that fails, from 1; 0: none
+	probes  int
+	pace   time.Duration // of a probe
 	closed bool
 }
 
-func (f *fake) sing(context.Context) (*workload.Canary, error) {
-	f.songs++
+func (f *fake) probe(context.Context) (*workload.Canary, error) {
+	f.probes++
 	time.Sleep(f.pace)
-	if f.songs == f.failAt {
+	if f.probes == f.failAt {
 		return nil, errors.New("the server is gone")
 	}
 	if len(f.finds) == 0 {
 		return &workload.Canary{Streams: 4}, nil
 	}
-	return &f.finds[(f.songs-1)%len(f.finds)], nil
+	return &f.finds[(f.probes-1)%len(f.finds)], nil
 }
 
 func (f *fake) Close() error { f.closed = true; return nil }
 
-// of is a canary whose singers are the given ones, one after the other.
-func of(singers ...*fake) *canary {
-	return &canary{singers: map[truth.Protocol]singer{}, open: func(truth.Protocol) (singer, error) {
-		if len(singers) == 0 {
+// of is a canary whose probers are the given ones, one after the other.
+func of(probers ...*fake) *canary {
+	return &canary{probers: map[truth.Protocol]prober{}, open: func(truth.Protocol) (prober, error) {
+		if len(probers) == 0 {
 			return nil, errors.New("no program")
 		}
-		s := singers[0]
-		singers = singers[1:]
+		s := probers[0]
+		probers = probers[1:]
 		return s, nil
 	}}
 }
@@ -54,12 +54,12 @@ var errOfTheRun = errors.New("of the run")
 func TestTheCanarySingsBeforeAndAfterAFewSlots(t *testing.T) {
 	f := &fake{}
 	before := 0
-	found, warning, err := of(f).around(t.Context(), truth.HTTP, canaryBeside-1, func() error { before = f.songs; return errOfTheRun })
+	found, warning, err := of(f).around(t.Context(), truth.HTTP, canaryBeside-1, func() error { before = f.probes; return errOfTheRun })
 	require.ErrorIs(t, err, errOfTheRun)
 	require.Empty(t, warning)
 	require.Equal(t, 4, found.Streams)
 	require.Equal(t, 1, before)
-	require.Equal(t, 2, f.songs)
+	require.Equal(t, 2, f.probes)
 }
 
 func TestTheCanarySingsBesideManySlotsUntilTheyEnd(t *testing.T) {
@@ -72,18 +72,18 @@ func TestTheCanarySingsBesideManySlotsUntilTheyEnd(t *testing.T) {
 		})
 		require.ErrorIs(t, err, errOfTheRun)
 		require.Empty(t, warning)
-		require.Equal(t, 4, f.songs) // the fourth, from 3 s to 4 s, is awaited
+		require.Equal(t, 4, f.probes) // the fourth, from 3 s to 4 s, is awaited
 		require.Equal(t, 4*time.Second, time.Since(start))
 	})
 }
 
-func TestARunThatIsShorterThanASongHasOneBesideIt(t *testing.T) {
+func TestARunThatIsShorterThanAProbeHasOneBesideIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{pace: time.Second}
 		found, _, err := of(f).around(t.Context(), truth.HTTP, canaryBeside, func() error { return nil })
 		require.NoError(t, err)
 		require.Equal(t, 4, found.Streams)
-		require.Equal(t, 1, f.songs)
+		require.Equal(t, 1, f.probes)
 	})
 }
 
@@ -104,20 +104,20 @@ func TestACanaryThatFailsIsAWarningAndNotTriedAgain(t *testing.T) {
 				bad, good := &fake{failAt: test.failAt}, &fake{}
 				c := of(bad, good)
 				found, warning, err := c.around(t.Context(), truth.GRPC, test.concurrency, func() error {
-					synctest.Wait() // until the song beside it blocks or ends: one without end would never
+					synctest.Wait() // until the probe beside it blocks or ends: one without end would never
 					return errOfTheRun
 				})
 				require.ErrorIs(t, err, errOfTheRun)
 				require.Equal(t, "the canary (grpc) failed, so that nothing shows the client's own error: the server is gone", warning)
 				require.Equal(t, test.found, found != nil)
-				require.Equal(t, test.failAt, bad.songs)
+				require.Equal(t, test.failAt, bad.probes)
 				require.True(t, bad.closed)
 
 				found, warning, err = c.around(t.Context(), truth.GRPC, 1, func() error { return nil })
 				require.NoError(t, err)
 				require.Empty(t, warning, "the next cell has another canary")
 				require.NotNil(t, found)
-				require.Equal(t, 2, good.songs)
+				require.Equal(t, 2, good.probes)
 			})
 		})
 	}
@@ -148,7 +148,7 @@ func TestWithoutACanaryTheRunIsMadeAlone(t *testing.T) {
 	none.close()
 }
 
-func TestTheWorstSongIsKept(t *testing.T) {
+func TestTheWorstProbeIsKept(t *testing.T) {
 	const ms = time.Millisecond
 	for _, test := range []struct {
 		name          string
@@ -170,10 +170,10 @@ func TestTheWorstSongIsKept(t *testing.T) {
 	}
 }
 
-func TestEachProtocolHasASingerOfItsOwn(t *testing.T) {
+func TestEachProtocolHasAProberOfItsOwn(t *testing.T) {
 	opened := map[truth.Protocol]int{}
 	var all []*fake
-	c := &canary{singers: map[truth.Protocol]singer{}, open: func(p truth.Protocol) (singer, error) {
+	c := &canary{probers: map[truth.Protocol]prober{}, open: func(p truth.Protocol) (prober, error) {
 		opened[p]++
 		all = append(all, &fake{})
 		return all[len(all)-1], nil
@@ -183,8 +183,8 @@ func TestEachProtocolHasASingerOfItsOwn(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, map[truth.Protocol]int{truth.GRPC: 1, truth.HTTP: 1}, opened)
-	require.Equal(t, 4, all[0].songs)
-	require.Equal(t, 2, all[1].songs)
+	require.Equal(t, 4, all[0].probes)
+	require.Equal(t, 2, all[1].probes)
 	c.close()
 	require.True(t, all[0].closed && all[1].closed)
 }
@@ -202,24 +202,24 @@ func TestTheStreamsOfEachProtocolAreKnownAndEnoughForAP99(t *testing.T) {
 			require.Zero(t, found.TokensError)
 			require.InEpsilon(t, 100*time.Millisecond, found.TTFT, 0.5)
 			require.Equal(t, "p99", found.ITLErrorAt) // the 99th of 4 x 25 gaps
-			require.Equal(t, p, truth.ProtocolOf(c.singers[p].(*stage).Recording.Header.Info))
+			require.Equal(t, p, truth.ProtocolOf(c.probers[p].(*stage).Recording.Header.Info))
 		})
 	}
 }
 
 // A server that hangs stops in the middle of a reply.
-func TestAServerThatHangsEndsTheSong(t *testing.T) {
+func TestAServerThatHangsEndsTheProbe(t *testing.T) {
 	for _, p := range truth.Protocols {
 		t.Run(string(p), func(t *testing.T) {
 			t.Parallel()
 			s, err := openStage(t.Context(), script.Script{Dialect: p.Dialect(), Stall: time.Hour}, 10*time.Second)
 			require.NoError(t, err)
 			s.limit = 50 * time.Millisecond
-			c := &canary{singers: map[truth.Protocol]singer{p: s}}
+			c := &canary{probers: map[truth.Protocol]prober{p: s}}
 			_, warning, err := c.around(t.Context(), p, 1, func() error { return nil })
 			require.NoError(t, err)
 			require.Contains(t, warning, "it took longer than 50ms")
-			require.Empty(t, c.singers)
+			require.Empty(t, c.probers)
 		})
 	}
 }
@@ -228,7 +228,7 @@ func TestADeadServerIsAWarning(t *testing.T) {
 	s, err := openStage(t.Context(), script.Script{Dialect: truth.HTTP.Dialect()}, 10*time.Second)
 	require.NoError(t, err)
 	require.NoError(t, s.Server.Close())
-	c := &canary{singers: map[truth.Protocol]singer{truth.HTTP: s}}
+	c := &canary{probers: map[truth.Protocol]prober{truth.HTTP: s}}
 	_, warning, err := c.around(t.Context(), truth.HTTP, canaryBeside, func() error { return nil })
 	require.NoError(t, err)
 	require.Contains(t, warning, "the server is closed")

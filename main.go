@@ -114,6 +114,9 @@ func (s *session) begin(source []Source) error {
 	if err := s.findTargets(s.ctx, from); err != nil {
 		return err
 	}
+	if err := enoughFiles(s.mostSlots()); err != nil {
+		return err
+	}
 	if err := s.enoughPrompts(); err != nil {
 		return err
 	}
@@ -164,6 +167,17 @@ func (s *session) interruptible() context.Context {
 		cancel(errInterrupted)
 	}()
 	return ctx
+}
+
+// mostSlots is how many connections the largest cell has.
+func (s *session) mostSlots() int {
+	most := 0
+	for _, t := range s.targets {
+		for _, c := range t.cells {
+			most = max(most, c.shape.Concurrency)
+		}
+	}
+	return most
 }
 
 // enoughPrompts checks before the first cell that the last one will find
