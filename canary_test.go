@@ -18,7 +18,7 @@ import (
 type fake struct {
 	finds  []workload.Canary
 	failAt int // the probe that fails, from 1; 0: none
-	probes  int
+	probes int
 	pace   time.Duration // of a probe
 	closed bool
 }
@@ -51,7 +51,7 @@ func of(probers ...*fake) *canary {
 
 var errOfTheRun = errors.New("of the run")
 
-func TestTheCanarySingsBeforeAndAfterAFewSlots(t *testing.T) {
+func TestTheCanaryRunsBeforeAndAfterAFewSlots(t *testing.T) {
 	f := &fake{}
 	before := 0
 	found, warning, err := of(f).around(t.Context(), truth.HTTP, canaryBeside-1, func() error { before = f.probes; return errOfTheRun })
@@ -62,7 +62,7 @@ func TestTheCanarySingsBeforeAndAfterAFewSlots(t *testing.T) {
 	require.Equal(t, 2, f.probes)
 }
 
-func TestTheCanarySingsBesideManySlotsUntilTheyEnd(t *testing.T) {
+func TestTheCanaryRunsBesideManySlotsUntilTheyEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{pace: time.Second}
 		start := time.Now()
