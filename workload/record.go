@@ -11,7 +11,7 @@ import (
 type Verdict string
 
 const (
-	Valid   Verdict = "VALID"
+	Valid   Verdict = "VALID"   // nothing is to be said against the numbers
 	Suspect Verdict = "SUSPECT" // the numbers stand, with reasons to doubt them
 	Invalid Verdict = "INVALID" // there are no numbers
 )

@@ -11,9 +11,9 @@ import (
 type Status string
 
 const (
-	OK        Status = "ok"
-	Failed    Status = "failed"
-	Cancelled Status = "cancelled"
+	OK        Status = "ok"        // the reply was whole and good
+	Failed    Status = "failed"    // it was not; Sample.Class says how
+	Cancelled Status = "cancelled" // the client gave it up: an interrupt, or the end of the run
 )
 
 // Sample is what one request came to. It is the unit of every metric, and one

@@ -124,7 +124,7 @@ func collect(samples []*Sample, value func(*Sample) (time.Duration, bool)) []tim
 
 // latencies reports the mean and those quantiles whose upper rank the planned
 // number of samples has. Going by the plan, every run of a cell has the same
-// metrics, also one in which requests failed.
+// latencies, also one in which requests failed.
 func (m *Summary) latencies(name string, planned int, values []time.Duration) {
 	if len(values) == 0 {
 		return

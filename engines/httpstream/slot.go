@@ -98,6 +98,8 @@ func (s *Slot) post(ctx context.Context, m engines.Message, into *capture.Captur
 	return resp, nil
 }
 
+// request has no GetBody: the transport must not send a request again by
+// itself. Send does, where nothing of it had been written.
 func (s *Slot) request(ctx context.Context, m engines.Message) *http.Request {
 	header := s.header.Clone()
 	header.Set("X-Request-Id", m.ID)

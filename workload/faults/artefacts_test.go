@@ -3,6 +3,7 @@ package faults
 import (
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type reading struct {
 
 // measured runs scripts over the wire, at the same time.
 func measured(t *testing.T, scripts ...script.Script) []reading {
+	t.Helper()
 	var readings []reading
 	var recs []*fixtures.Recording
 	for _, s := range scripts {
@@ -47,9 +49,21 @@ func measured(t *testing.T, scripts ...script.Script) []reading {
 	for i, res := range together(t, clients...) {
 		m := workload.Summarize(res.Outcome)
 		require.Equal(t, len(res.Samples), m.OK)
-		readings = append(readings, reading{recs[i], m.Metrics, workload.Audit(m, res.Outcome)})
+		readings = append(readings, reading{recs[i], m.Metrics, audit(t, recs[i].Header.Engine, m, res.Outcome)})
 	}
 	return readings
+}
+
+// audit logs what the audits say, and of which numbers.
+func audit(t *testing.T, engine string, m workload.Summary, o workload.Outcome) []string {
+	t.Helper()
+	findings := workload.Audit(m, o)
+	said := "no finding"
+	if len(findings) > 0 {
+		said = strings.Join(findings, "; ")
+	}
+	t.Logf("%s: ttft %.1f ms, latency %.1f ms: %s", engine, m.Metrics["ttft-ms"], m.Metrics["latency-ms"], said)
+	return findings
 }
 
 // number is what a pattern's group captures in a finding.
