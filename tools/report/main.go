@@ -37,10 +37,15 @@
 // Findings are computed: who is ahead where and by how much; the level from
 // which requests queue (throughput gains less than a tenth of what the load
 // grew, while TTFT grows twice as fast as the load); scaling efficiency against
-// the lowest level; the share of identical outputs. Doubts are everything that
-// makes a number less than it seems: verdicts and warnings of runs, failed cells, token
-// and prompt mismatches, cached prompt tokens, coalesced events, mixed
-// workloads, too few runs or requests, a client on the engine's machine.
+// the lowest level; by -samples, at which levels an engine and the baseline were
+// not given the same prompts, or tokens that differ by more than 1 % in the mean;
+// the share of identical outputs. What an engine's runs found themselves and say
+// alike is one sentence, with the ends of each number's range; -format json has
+// each as it was said. Doubts are everything that makes a number less than it
+// seems: verdicts and warnings of runs, failed cells, token and prompt
+// mismatches, cached prompt tokens, coalesced events, mixed workloads, text
+// against token ids, too few runs or requests, a client on the engine's
+// machine.
 //
 // # Same answers?
 //

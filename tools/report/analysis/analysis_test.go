@@ -2,11 +2,14 @@ package analysis_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"enginebench/tools/internal/results"
 	"enginebench/tools/report/analysis"
+	"enginebench/tools/report/distribution"
 
 	"github.com/stretchr/testify/require"
 )
@@ -16,7 +19,7 @@ func report(t *testing.T, opts analysis.Options, lines ...string) *analysis.Repo
 	text := ""
 	for _, line := range lines {
 		f := strings.SplitN(line, " ", 3)
-		if len(f) < 3 || strings.HasSuffix(f[0], ":") || f[0] == "---" || f[0] == "" {
+		if len(f) < 3 || strings.HasSuffix(f[0], ":") || f[0] == "---" || f[0] == "#" || f[0] == "" {
 			text += line + "\n"
 			continue
 		}
@@ -214,4 +217,47 @@ func TestDoubtsAreMerged(t *testing.T) {
 		"vllm, concurrency 2: SUSPECT: coalesced 40 % of events",
 		"vllm, concurrency 2; vllm, concurrency 4: shared a machine",
 	}, all[:3])
+}
+
+// Sentences of an engine that differ in level and figures only are one, with
+// the ends of each range; where its runs at one level differ, of those.
+func TestFindingsAlikeAreOneSentenceAnEngine(t *testing.T) {
+	var lines []string
+	say := func(engine string, c int, text string) {
+		lines = append(lines, fmt.Sprintf("%s %d 100 tokens/s", engine, c),
+			fmt.Sprintf("--- BENCH: BenchmarkServe/engine=%s/concurrency=%d-2", engine, c), "    serve.go:1: "+text)
+	}
+	say("vllm", 2, "own TTFT: 9.6 ms by 1 count of v0.31.0, 2.9 ms lie between")
+	say("vllm", 64, "own TTFT: 45.9 ms by 1 count of v0.31.0, 14.7 ms lie between")
+	say("vllm", 8, "own TTFT: 10.0 ms by 1 count of v0.31.0, 2.7 ms lie between")
+	say("vllm", 8, "another kind")
+	say("triton", 2, "own TTFT: 8.8 ms by 1 count of v0.31.0, 2.1 ms lie between")
+	say("triton", 4, "queue of 7 requests")
+	say("triton", 4, "queue of 12 requests")
+	say("vllm", 2, "canary: 0.015 % off")
+	say("vllm", 4, "canary: 0.010 % off")
+	r := report(t, analysis.Options{}, lines...)
+	require.Equal(t, []string{
+		"vllm, concurrency 2, 8 and 64: own TTFT: 9.6 (at 2) to 45.9 (at 64) ms by 1 count of v0.31.0, 2.7 (at 8) to 14.7 (at 64) ms lie between",
+		"vllm, concurrency 8: another kind",
+		"triton, concurrency 2: own TTFT: 8.8 ms by 1 count of v0.31.0, 2.1 ms lie between",
+		"triton, concurrency 4: queue of 7 to 12 requests (in 2 runs)",
+	}, r.Findings[len(r.Findings)-4:])
+	require.Contains(t, r.Notes, "vllm, concurrency 2 and 4: canary: 0.010 (at 4) to 0.015 (at 2) % off")
+}
+
+// A run's log and its record say the same: it counts once. What the log has
+// not, the record has.
+func TestFindingsOfRecordsAreNotSaidTwice(t *testing.T) {
+	dir := t.TempDir()
+	record := `{"run":{"engine":"vllm","cell":"concurrency=2","metrics":{"tokens/s":100},"findings":["queue of 7 requests","cut from the log"]}}` + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "samples.jsonl"), []byte(record), 0o644))
+	set, err := distribution.Read(dir)
+	require.NoError(t, err)
+	in, err := results.Read("run.txt", strings.NewReader("BenchmarkServe/engine=vllm/concurrency=2-2 1 100 tokens/s\n"+
+		"--- BENCH: BenchmarkServe/engine=vllm/concurrency=2-2\n    serve.go:1: queue of 7 requests\n"))
+	require.NoError(t, err)
+	r, err := analysis.New([]*results.Input{in}, set, analysis.Options{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"vllm, concurrency 2: queue of 7 requests", "vllm, concurrency 2: cut from the log"}, r.Findings)
 }

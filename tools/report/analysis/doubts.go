@@ -103,6 +103,7 @@ func (r *Report) doubts(inputs []*results.Input, runs []*results.Run, failures [
 	}
 	r.doubtWorkload(&m, runs)
 	r.doubtCount(&m, runs)
+	r.doubtForm(&m)
 	r.doubtRemarks(&m)
 	r.doubtColocated(&m, runs)
 	r.Doubts = m.doubts()
@@ -230,7 +231,7 @@ func checks(run *distribution.Run) []string {
 	}
 	if c.Events > 0 {
 		if share := 100 * float64(c.Coalesced) / float64(c.Events); share > coalescedLimit {
-			say("coalesced: %.1f %% of token events shared a read with an earlier one, so gaps between tokens are the transport's", share)
+			say("coalesced: %.1f %% of token events shared a read with another, so gaps between tokens are the transport's", share)
 		}
 	}
 	if c.Uncounted > 0 {

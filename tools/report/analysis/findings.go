@@ -26,6 +26,11 @@ func (r *Report) findings(runs []*results.Run, samples *distribution.Set) {
 				r.find(r.winners(g, unit, other))
 			}
 		}
+		for _, other := range r.others() {
+			for _, text := range r.unequal(g, other) {
+				r.find(text)
+			}
+		}
 		for i := range r.Engines {
 			r.find(r.peak(g, &r.Engines[i]))
 			r.find(r.saturation(g, &r.Engines[i]))
@@ -36,31 +41,37 @@ func (r *Report) findings(runs []*results.Run, samples *distribution.Set) {
 }
 
 // explained takes what the runs' own audits found: from their records, or from
-// their logs. What a canary read, or a replay against its truth, is a note: it
-// questions nothing.
+// their logs. What an engine's runs say alike is one sentence. What a canary
+// read, or a replay against its truth, is a note: it questions nothing.
 func (r *Report) explained(runs []*results.Run, samples *distribution.Set) {
-	var found, canaries merged
+	var found, canaries spans
 	for _, run := range runs {
 		for _, text := range run.Findings() {
 			to := &found
 			if strings.HasPrefix(text, "canary: ") || strings.HasPrefix(text, "replay truth: ") {
 				to = &canaries
 			}
-			to.add(r.where(run.Cell.Engine, run.Cell.Level.String()), text)
+			to.add(run.Cell, text)
 		}
 	}
-	if samples != nil {
-		for _, record := range samples.Records {
-			for _, text := range record.Findings {
-				found.once(r.where(record.Engine, record.Cell), text)
+	logged := found.places() // where records say the same again
+	for _, cell := range samples.Cells() {
+		for _, run := range cell.Runs {
+			if run.Record == nil {
+				continue
+			}
+			for _, text := range run.Record.Findings {
+				if !logged[placeOf(cell.Name, text)] {
+					found.add(cell.Name, text)
+				}
 			}
 		}
 	}
-	for _, d := range found.doubts() {
-		r.find(d.String())
+	for _, s := range found.list {
+		r.find(s.sentence(r.Title(s.engine)))
 	}
-	for _, d := range canaries.doubts() {
-		r.Notes = append(r.Notes, d.String())
+	for _, s := range canaries.list {
+		r.Notes = append(r.Notes, s.sentence(r.Title(s.engine)))
 	}
 }
 
@@ -102,7 +113,7 @@ func (r *Report) winners(g *Group, unit string, other int) string {
 		}
 	}
 	if len(same) > 0 {
-		text := "no significant difference at " + levels(g, same)
+		text := "no significant difference at " + levels(g.Kind, same)
 		if len(same) == known {
 			text = fmt.Sprintf("no significant difference between %s and %s at any level", r.Engines[other].Title, r.Engines[r.Baseline].Title)
 		}
@@ -118,7 +129,7 @@ func wins(g *Group, won []at, everywhere bool) string {
 	for _, w := range won {
 		where = append(where, w.level)
 	}
-	place := "at " + levels(g, where)
+	place := "at " + levels(g.Kind, where)
 	if everywhere && len(won) > 1 {
 		place = fmt.Sprintf("at every level (%s %s to %s)", g.Kind, won[0].level.Value, won[len(won)-1].level.Value)
 	}
@@ -129,7 +140,7 @@ func wins(g *Group, won []at, everywhere bool) string {
 }
 
 // levels lists levels: "concurrency 1, 2 and 64".
-func levels(g *Group, ls []results.Level) string {
+func levels(kind string, ls []results.Level) string {
 	var values []string
 	for _, l := range ls {
 		values = append(values, l.Value)
@@ -137,7 +148,7 @@ func levels(g *Group, ls []results.Level) string {
 	if n := len(values); n > 1 {
 		values = append(values[:n-2], values[n-2]+" and "+values[n-1])
 	}
-	return g.Kind + " " + strings.Join(values, ", ")
+	return kind + " " + strings.Join(values, ", ")
 }
 
 // measured are an engine's levels that have a unit, ascending, with medians.
@@ -161,7 +172,7 @@ func (r *Report) peak(g *Group, e *Engine) string {
 			best = i
 		}
 	}
-	text := fmt.Sprintf("%s: highest throughput %s tokens/s at %s", e.Title, Number(speed[best]), levels(g, ls[best:best+1]))
+	text := fmt.Sprintf("%s: highest throughput %s tokens/s at %s", e.Title, Number(speed[best]), levels(g.Kind, ls[best:best+1]))
 	if ttft, ok := g.Cell(e.ID, ls[best]).Stat("ttft-ms"); ok {
 		text += fmt.Sprintf(", where TTFT is %s ms", Number(ttft.Median))
 	}
@@ -184,21 +195,21 @@ func (r *Report) saturation(g *Group, e *Engine) string {
 		if growth >= flat*(load-1) {
 			continue
 		}
-		step := fmt.Sprintf("from %s to %s throughput changes by %+.1f%%", levels(g, ls[i:i+1]), ls[i+1].Value, 100*growth)
+		step := fmt.Sprintf("from %s to %s throughput changes by %+.1f%%", levels(g.Kind, ls[i:i+1]), ls[i+1].Value, 100*growth)
 		before, ok1 := g.Cell(e.ID, ls[i]).Stat("ttft-ms")
 		after, ok2 := g.Cell(e.ID, ls[i+1]).Stat("ttft-ms")
 		if !ok1 || !ok2 || before.Median <= 0 {
-			return fmt.Sprintf("%s: throughput is flat from %s on: %s.", e.Title, levels(g, ls[i:i+1]), step)
+			return fmt.Sprintf("%s: throughput is flat from %s on: %s.", e.Title, levels(g.Kind, ls[i:i+1]), step)
 		}
 		times := after.Median / before.Median
 		if times < queueing*load {
 			return fmt.Sprintf("%s: throughput is flat from %s on: %s, TTFT %.1f times; the engine or the client is at its limit.",
-				e.Title, levels(g, ls[i:i+1]), step, times)
+				e.Title, levels(g.Kind, ls[i:i+1]), step, times)
 		}
 		return fmt.Sprintf("%s: queueing from %s on: %s while TTFT grows %.1f times. Requests wait for a place: a limit of how this engine was built or configured (its largest batch), and not by itself of what it can do.",
-			e.Title, levels(g, ls[i:i+1]), step, times)
+			e.Title, levels(g.Kind, ls[i:i+1]), step, times)
 	}
-	return fmt.Sprintf("%s: no saturation up to %s: throughput still grows with the load.", e.Title, levels(g, ls[len(ls)-1:]))
+	return fmt.Sprintf("%s: no saturation up to %s: throughput still grows with the load.", e.Title, levels(g.Kind, ls[len(ls)-1:]))
 }
 
 func (r *Report) scaling(g *Group, e *Engine) string {
@@ -213,7 +224,7 @@ func (r *Report) scaling(g *Group, e *Engine) string {
 	}
 	times := speed[last] / speed[0]
 	return fmt.Sprintf("%s: %.1f times the throughput for %.4g times the load (%s to %s): scaling efficiency %.1f%%.",
-		e.Title, times, load, levels(g, ls[:1]), ls[last].Value, 100*times/load)
+		e.Title, times, load, levels(g.Kind, ls[:1]), ls[last].Value, 100*times/load)
 }
 
 // where names a cell for people: "vLLM Server, concurrency 32".

@@ -105,7 +105,7 @@ func (r *Report) extent(g *Group) string {
 	if least != most {
 		runs = fmt.Sprintf("%d to %s", least, runs)
 	}
-	return fmt.Sprintf("%s at %s, %s a cell", plural(len(r.Engines), "engine"), levels(g, g.Levels), runs)
+	return fmt.Sprintf("%s at %s, %s a cell", plural(len(r.Engines), "engine"), levels(g.Kind, g.Levels), runs)
 }
 
 func plural(n int, what string) string {

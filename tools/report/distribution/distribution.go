@@ -51,6 +51,7 @@ type Run struct {
 	SecondToken                 Times // second token event - first, of requests that have gaps
 	ITL                         Bins  // gap / tokens of the later event, one value a gap
 	Input, Output               Counts
+	Asked                       Asked
 
 	First, Last time.Duration // first send and last token of any request, since the run's epoch
 	Errors      map[string]int
@@ -69,7 +70,7 @@ type Checks struct {
 	PromptTokens   int // of requests whose engine reports cached tokens
 	Uncounted      int // successful requests without a token count
 	Events         int // token-bearing events
-	Coalesced      int // of those, shared a read with an earlier one
+	Coalesced      int // of those, shared a read with another
 	UserStamped    int // requests whose arrivals are not the kernel's
 }
 
@@ -97,6 +98,9 @@ func (s *Set) Cell(name results.Cell) *Cell {
 
 // Cells lists all cells, by engine and level.
 func (s *Set) Cells() []*Cell {
+	if s == nil {
+		return nil
+	}
 	var cells []*Cell
 	for _, cell := range s.cells {
 		cells = append(cells, cell)
@@ -179,6 +183,7 @@ func (r *Run) add(s *workload.Sample) {
 	}
 	r.Last = max(r.Last, s.LastToken)
 	r.Timeline.add(s)
+	r.Asked.add(s)
 	switch s.Status {
 	case workload.OK:
 		r.OK++
@@ -266,6 +271,7 @@ func (c *Cell) finish() {
 		a.ITL.merge(&r.ITL)
 		a.Input.merge(&r.Input)
 		a.Output.merge(&r.Output)
+		a.Asked.merge(&r.Asked)
 		for class, n := range r.Errors {
 			a.Errors[class] += n
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,6 +67,7 @@ type cell struct {
 	Runs     int             `json:"runs"`
 	Failures []string        `json:"failures,omitempty"`
 	Requests int             `json:"requests,omitempty"` // measured ones, in samples
+	Findings []string        `json:"findings,omitempty"` // what its runs found, each as they said it
 	Metrics  map[string]stat `json:"metrics"`            // by unit
 }
 
@@ -138,6 +140,17 @@ func toCell(r *analysis.Report, g *analysis.Group, c *analysis.Cell) cell {
 	}
 	if c.Samples != nil {
 		out.Requests = c.Samples.All.Measured
+	}
+	for _, run := range c.Runs {
+		said := run.Findings()
+		if run.Record != nil {
+			said = slices.Concat(said, run.Record.Findings)
+		}
+		for _, text := range said {
+			if !slices.Contains(out.Findings, text) {
+				out.Findings = append(out.Findings, text)
+			}
+		}
 	}
 	for _, unit := range r.Units() {
 		if s, ok := c.Stat(unit); ok {
