@@ -64,21 +64,38 @@ func soakCell(tb testing.TB, p *protocol) (*fixtures.Recording, []engines.Class)
 	return rec, want
 }
 
+// mendCell is a good request for each slot, of the same engine. A slot whose
+// connection broke has a new one after it, so that what the process holds is
+// the same after each round.
+func mendCell(tb testing.TB, p *protocol) *fixtures.Recording {
+	s := script.Script{Engine: p.name, Cell: "mend", Dialect: p.dialect, Concurrency: soakSlots, Requests: soakSlots, Tokens: tokens,
+		TTFT: 20 * time.Millisecond, Gap: 10 * time.Millisecond}
+	rec, err := s.Recording()
+	require.NoError(tb, err)
+	return rec
+}
+
 // TestSoak runs mixed faults over both protocols at once, again and again: the
 // accounts are exact to the last request, and nothing that the process holds
 // grows.
 func TestSoak(t *testing.T) {
-	var cells []*fixtures.Recording
+	var cells, mends []*fixtures.Recording
 	var want [][]engines.Class
 	for i := range protocols {
 		rec, classes := soakCell(t, &protocols[i])
 		cells, want = append(cells, rec), append(want, classes)
+		mends = append(mends, mendCell(t, &protocols[i]))
 	}
-	server := serve(t, cells...)
-	var clients []*client
-	for _, rec := range cells {
-		clients = append(clients, newClient(t, rec, server.URL(rec.Header.Engine), soakLimits))
+	server := serve(t, slices.Concat(cells, mends)...)
+	var clients, menders []*client
+	for i, rec := range cells {
+		c := newClient(t, rec, server.URL(rec.Header.Engine), soakLimits)
+		mender := *c // its slots too
+		mender.rec = mends[i]
+		clients, menders = append(clients, c), append(menders, &mender)
 	}
+	together(t, menders...)
+	whole := settledCensus(t)
 	book := newLedger(server)
 	var rounds []usage
 	sent, failed, start := 0, 0, time.Now()
@@ -91,7 +108,10 @@ func TestSoak(t *testing.T) {
 				require.Equal(t, 1, n, "over %s, request %d was sent more than once", protocols[i].name, index)
 			}
 		}
-		rounds = append(rounds, settledUsage(t, rounds))
+		for _, res := range together(t, menders...) {
+			require.Equal(t, soakSlots, workload.Summarize(res.Outcome).OK)
+		}
+		rounds = append(rounds, settledUsage(t, whole))
 		if now := time.Now(); now.Sub(reported) > *soakFor/20 {
 			reported = now
 			t.Logf("%4.0f s: round %d, %d requests, %d failed as they must; %s", now.Sub(start).Seconds(), round+1, sent, failed, rounds[round])
@@ -139,25 +159,16 @@ func (u usage) String() string {
 	return fmt.Sprintf("heap %d MB, resident %d MB, %d goroutines, %d files", u.heap>>20, u.resident>>20, u.goroutines, u.files)
 }
 
-// settledUsage is the usage once what is due to end has ended: connections that
-// broke are replaced by the slot's next request only, so that their number
-// varies, but not beyond that of the slots.
-func settledUsage(tb testing.TB, before []usage) usage {
-	c := takeCensus()
-	if len(before) >= warmRounds {
-		most := before[warmRounds-1]
-		await(tb, "goroutines and files given back", func() bool {
-			c = takeCensus()
-			return c.goroutines <= most.goroutines && c.files <= most.files
-		})
-	} else {
-		c = settledCensus(tb)
-	}
+// settledUsage is the usage once what is due to end has ended: with all slots
+// connected, no more than whole is held.
+func settledUsage(tb testing.TB, whole census) usage {
+	tb.Helper()
+	whole.requireNoMore(tb)
 	runtime.GC()
 	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return usage{int(m.HeapAlloc), residentBytes(), c}
+	return usage{int(m.HeapAlloc), residentBytes(), takeCensus()}
 }
 
 // residentBytes is the process's resident memory; 0 where the system does not
