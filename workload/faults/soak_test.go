@@ -32,8 +32,9 @@ const (
 	soakSeed     = 1
 )
 
-// soakLimits leave a good reply, which takes 90 ms, ten times as long.
-var soakLimits = workload.Limits{TTFT: time.Second, Idle: time.Second, Request: patience, Run: time.Minute, MaxErrors: -1}
+// soakLimits leave a good reply, which takes 90 ms, twenty times as long, so
+// that a busy machine fails none.
+var soakLimits = workload.Limits{TTFT: 2 * time.Second, Idle: 2 * time.Second, Request: patience, Run: time.Minute, MaxErrors: -1}
 
 // soakRows are the faults that a soak mixes: those that its limits, which hold
 // for all requests, bring out.
