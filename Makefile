@@ -32,7 +32,7 @@ help: ## list the targets
 
 .PHONY: bench
 bench: ## replay the recordings, print the benchmark lines, write results/report
-	mkdir -p results
+	@mkdir -p results
 	rm -rf results/samples results/report
 	go test -c -o results/recorded.test .
 	./results/recorded.test -test.run='^$$' -test.bench=. -samples=results/samples $(FLAGS) | tee -i results/bench.txt
@@ -45,7 +45,7 @@ test: ## all tests
 
 .PHONY: live
 live: ## measure live engines: OUT=run.txt COUNT=6 ENGINES="vllm=http://… triton=grpc://…" PROMPTS=prompts.jsonl FLAGS=…
-	mkdir -p $(dir $(OUT)) results
+	@mkdir -p $(dir $(OUT)) results
 	rm -rf $(basename $(OUT)).samples
 	go test -c -tags=live -o results/live.test .
 	: > $(OUT).part
@@ -60,7 +60,7 @@ live: ## measure live engines: OUT=run.txt COUNT=6 ENGINES="vllm=http://… trit
 
 .PHONY: record
 record: ## record live engines into RECORD=directory; otherwise as live, one pass
-	$(MAKE) live COUNT=1 OUT=results/record.txt RECORDING='-record=$(RECORD)'
+	@$(MAKE) --no-print-directory live COUNT=1 OUT=results/record.txt RECORDING='-record=$(RECORD)'
 
 .PHONY: prompts
 prompts: ## make prompts.jsonl: SHAREGPT=file.json and TOKENIZER=tokenizer.json or TOKENIZE=http://host:8000
