@@ -64,9 +64,4 @@ func public(name, value string) string {
 }
 
 // quoted is a flag as a shell takes it.
-func quoted(name, value string) string {
-	if strings.ContainsAny(value, " \t\n\"'`$&|;<>()*?[]#~!{}\\") || value == "" {
-		value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
-	}
-	return "-" + name + "=" + value
-}
+func quoted(name, value string) string { return "-" + name + "=" + line.Quote(value) }

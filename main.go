@@ -13,6 +13,7 @@ import (
 
 	"enginebench/engines"
 	"enginebench/fixtures/replay"
+	"enginebench/workload/line"
 	"enginebench/workload/truth"
 )
 
@@ -62,7 +63,7 @@ func run(m *testing.M, source []Source) int {
 	}
 	defer s.end()
 	if err := s.begin(source); err != nil {
-		fmt.Fprintf(os.Stderr, "# enginebench: %s\n", oneLine(err))
+		fmt.Fprintf(os.Stderr, "# enginebench: %s\n", line.Flat(err.Error()))
 		return 2
 	}
 	s.header(os.Stdout)
@@ -121,7 +122,7 @@ func (s *session) begin(source []Source) error {
 		return err
 	}
 	if s.calibrated, err = truth.LoadCalibration(); err != nil {
-		s.notes = append(s.notes, oneLine(err))
+		s.notes = append(s.notes, line.Flat(err.Error()))
 	}
 	if s.server == nil {
 		s.canary = newCanary(s.ctx)
@@ -222,6 +223,3 @@ func (s *session) cellNames() []string {
 	}
 	return names
 }
-
-// oneLine keeps an error on the line it belongs to.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"enginebench/tools/internal/results"
+	"enginebench/workload/line"
 
 	"golang.org/x/perf/benchfmt"
 	"golang.org/x/perf/benchproc"
@@ -299,7 +300,7 @@ func cellName(c results.Cell) string { return c.Engine + " " + c.Level.String() 
 func reason(f results.Failure) string {
 	text := "no reason given"
 	if len(f.Log) > 0 {
-		text = strings.Join(strings.Fields(f.Log[0]), " ")
+		text = line.Flat(f.Log[0])
 	}
 	return fmt.Sprintf("%s (line %d)", text, f.Line)
 }

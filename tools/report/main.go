@@ -84,6 +84,7 @@ import (
 	"enginebench/tools/report/export"
 	"enginebench/tools/report/markdown"
 	"enginebench/tools/report/plot"
+	"enginebench/workload/line"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -102,7 +103,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage())
 		return exitGood
 	}
-	fmt.Fprintf(stderr, "report: %s\n", strings.Join(strings.Fields(err.Error()), " "))
+	fmt.Fprintf(stderr, "report: %s\n", line.Flat(err.Error()))
 	return exitBad
 }
 
@@ -128,7 +129,7 @@ func newFlags(c *config) *flag.FlagSet {
 		if slices.ContainsFunc(c.options.Labels, func(l analysis.Label) bool { return l.Engine == engine }) {
 			return fmt.Errorf("engine %s has a title already", engine)
 		}
-		c.options.Labels = append(c.options.Labels, analysis.Label{Engine: engine, Title: strings.Join(strings.Fields(title), " ")})
+		c.options.Labels = append(c.options.Labels, analysis.Label{Engine: engine, Title: line.Flat(title)})
 		return nil
 	})
 	f.StringVar(&c.options.Baseline, "baseline", "", "`engine` that differences are taken against (default vllm if there, else the first)")
@@ -172,7 +173,7 @@ func parse(args []string) (*config, error) {
 	c.files = f.Args()
 	command := []string{"go tool report"}
 	for _, arg := range args {
-		command = append(command, analysis.Quote(arg))
+		command = append(command, line.Quote(arg))
 	}
 	c.command = strings.Join(command, " ")
 	if len(c.files) == 0 && c.samples == "" {

@@ -15,6 +15,7 @@ package line
 
 import (
 	"fmt"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -74,3 +75,13 @@ func Failure(j workload.Judgement) string {
 // Flat puts a text on one line, since a line break would end its place in the
 // output.
 func Flat(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+var plain = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
+
+// Quote quotes an argument for a POSIX shell, where it needs that.
+func Quote(arg string) string {
+	if plain.MatchString(arg) {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+}

@@ -113,3 +113,9 @@ func TestNotesSayVerdictsWarningsAndFindingsOnALineEach(t *testing.T) {
 	require.Empty(t, line.Notes(workload.Judgement{Verdict: workload.Valid}, nil, nil))
 	require.Equal(t, "SUSPECT: one reason; another", line.Failure(j))
 }
+
+func TestQuoteIsForAShell(t *testing.T) {
+	for arg, want := range map[string]string{"a=b": "a=b", "A10G 24GB": "'A10G 24GB'", "it's": `'it'\''s'`, "$(rm)": "'$(rm)'", "": "''"} {
+		require.Equal(t, want, line.Quote(arg))
+	}
+}

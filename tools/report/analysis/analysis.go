@@ -13,6 +13,7 @@ import (
 	"enginebench/tools/internal/results"
 	"enginebench/tools/report/distribution"
 	"enginebench/workload"
+	"enginebench/workload/line"
 
 	"golang.org/x/perf/benchfmt"
 )
@@ -191,7 +192,7 @@ func (r *Report) gather(inputs []*results.Input) (runs []*results.Run, failures 
 	}
 	if len(names) == 0 {
 		if len(failures) > 0 {
-			return nil, nil, fmt.Errorf("nothing to report: every cell failed, the first is %s (%s)", failures[0].Cell, oneLine(strings.Join(failures[0].Log, "; ")))
+			return nil, nil, fmt.Errorf("nothing to report: every cell failed, the first is %s (%s)", failures[0].Cell, line.Flat(strings.Join(failures[0].Log, "; ")))
 		}
 		return nil, nil, fmt.Errorf("nothing to report: no cell in %s; want lines such as BenchmarkServe/engine=vllm/concurrency=32", inputNames(inputs))
 	}
@@ -371,5 +372,3 @@ func Definition(unit string) string {
 	}
 	return ""
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -187,12 +187,6 @@ func TestUnknownDirectionIsNotJudged(t *testing.T) {
 	require.NotEmpty(t, r.Table(r.Groups[0], "widgets").Rows)
 }
 
-func TestQuote(t *testing.T) {
-	for arg, want := range map[string]string{"a=b": "a=b", "A10G 24GB": "'A10G 24GB'", "it's": `'it'\''s'`, "$(rm)": "'$(rm)'", "": "''"} {
-		require.Equal(t, want, analysis.Quote(arg))
-	}
-}
-
 func TestTitles(t *testing.T) {
 	for unit, want := range map[string]string{"ttft-p99-ms": "Time to First Token, p99 (ms)", "itl-p50-ms": "Inter-Token Latency, p50 (ms)", "latency-p90-ms": "Latency, p90 (ms)", "widgets": "widgets"} {
 		require.Equal(t, want, analysis.Title(unit))

@@ -10,6 +10,7 @@ import (
 	"enginebench/tools/internal/results"
 	"enginebench/tools/report/distribution"
 	"enginebench/workload"
+	"enginebench/workload/line"
 )
 
 // Doubt is a reason not to trust a number, beside the number.
@@ -53,7 +54,7 @@ func (m *merged) put(where, text string, again bool) {
 	if m.same == nil {
 		m.similar, m.same = map[[2]string]int{}, map[string]int{}
 	}
-	text = oneLine(text)
+	text = line.Flat(text)
 	key := [2]string{where, figures.ReplaceAllString(text, "#")}
 	if i, ok := m.similar[key]; ok {
 		if again {

@@ -1,9 +1,10 @@
 package analysis
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"enginebench/workload/line"
 )
 
 // notDescribed are configuration keys that the user did not give by -describe.
@@ -63,7 +64,7 @@ func (r *Report) arguments(g *Group) []string {
 	}
 	for _, key := range []string{"output-tokens", "seed"} {
 		for _, value := range config[key] {
-			args = append(args, "-"+key+"="+Quote(value))
+			args = append(args, "-"+key+"="+line.Quote(value))
 		}
 	}
 	slices.Sort(keys)
@@ -73,18 +74,8 @@ func (r *Report) arguments(g *Group) []string {
 			continue
 		}
 		for _, value := range config[key] {
-			args = append(args, "-describe="+Quote(key+"="+value))
+			args = append(args, "-describe="+line.Quote(key+"="+value))
 		}
 	}
 	return args
-}
-
-var plain = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
-
-// Quote quotes an argument for a POSIX shell, where it needs that.
-func Quote(arg string) string {
-	if plain.MatchString(arg) {
-		return arg
-	}
-	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"enginebench/tools/internal/results"
+	"enginebench/workload/line"
 )
 
 // spans gathers what was said of runs: sentences about one engine that differ
@@ -42,7 +43,7 @@ type place struct {
 // parse takes a sentence of a cell apart.
 func parse(cell results.Cell, text string) (spanKey, sentence) {
 	here := sentence{level: cell.Level}
-	without := figures.ReplaceAllStringFunc(oneLine(text), func(f string) string {
+	without := figures.ReplaceAllStringFunc(line.Flat(text), func(f string) string {
 		v, err := strconv.ParseFloat(f, 64)
 		if err != nil {
 			return f // a version
@@ -75,7 +76,7 @@ func (s *spans) add(cell results.Cell, text string) {
 		s.at = map[spanKey]*span{}
 	}
 	if s.at[key] == nil {
-		s.at[key] = &span{spanKey: key, first: oneLine(text)}
+		s.at[key] = &span{spanKey: key, first: line.Flat(text)}
 		s.list = append(s.list, s.at[key])
 	}
 	s.at[key].said = append(s.at[key].said, here)
