@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -121,10 +122,13 @@ func TestDeadlinesEndRequestsInTheirClass(t *testing.T) {
 		limits Limits
 		class  engines.Class
 		tokens int
+		after  time.Duration
 	}{
-		{"no first event", &fake{ttft: time.Hour}, Limits{TTFT: time.Second}, engines.TTFTTimeout, 0},
-		{"events stop", &fake{ttft: millisecond, gap: millisecond, stallAt: 4}, Limits{TTFT: time.Second, Idle: time.Second}, engines.IdleTimeout, 3},
-		{"a reply that never ends", &fake{ttft: millisecond, gap: 400 * millisecond}, Limits{Idle: time.Second, Request: 1100 * millisecond}, engines.RequestTimeout, 3},
+		{"no first event", &fake{ttft: time.Hour}, Limits{TTFT: time.Second}, engines.TTFTTimeout, 0, time.Second},
+		// Three events, a millisecond apart, and then none.
+		{"events stop", &fake{ttft: millisecond, gap: millisecond, stallAt: 4}, Limits{TTFT: time.Second, Idle: time.Second}, engines.IdleTimeout, 3, 1003 * millisecond},
+		{"a reply that never ends", &fake{ttft: millisecond, gap: 400 * millisecond}, Limits{Idle: time.Second, Request: 1100 * millisecond}, engines.RequestTimeout, 3, 1100 * millisecond},
+		{"a limit beyond all time", &fake{ttft: time.Hour}, Limits{TTFT: time.Second, Request: math.MaxInt64}, engines.TTFTTimeout, 0, time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -135,6 +139,7 @@ func TestDeadlinesEndRequestsInTheirClass(t *testing.T) {
 					require.Equal(t, Failed, s.Status)
 					require.Equal(t, test.class, s.Class, s.Error)
 					require.Equal(t, test.tokens, s.Events)
+					require.Equal(t, test.after, s.Released-s.Send, "no sooner and no later")
 				}
 			})
 		})
