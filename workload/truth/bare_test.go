@@ -21,12 +21,12 @@ import (
 	"enginebench/workload/truth"
 )
 
-// bare is the least that a client in Go can do: a goroutine a connection that
-// reads into a buffer, looks for the reply's end and drops the rest. What it
-// costs is the limit.
+// bare is a client that drops what it reads: it sends requests made
+// beforehand and looks for the replies' ends. What it costs is the limit.
 type bare struct {
 	protocol bareProtocol
-	conns    []net.Conn
+	loop     bareLoop
+	streams  int
 	cell     string
 	runs     int
 }
@@ -38,58 +38,80 @@ type bareProtocol interface {
 	request(id string, run int) []byte
 	// reply reads a reply; the function is given its bytes as they come, and
 	// reports whether they end it.
-	reply(run int) func(data []byte) (ended bool, err error)
+	reply(run int) look
 }
 
-func dialBare(tb testing.TB, p *stage, streams int) *bare {
+type look func(data []byte) (ended bool, err error)
+
+// bareLoop sends each connection its request, reads the replies to their ends,
+// and says how many bytes came.
+type bareLoop interface {
+	run(requests [][]byte, looks []look) (int64, error)
+}
+
+// bareDialer makes a loop over connections that have sent the greeting.
+type bareDialer func(tb testing.TB, address *net.TCPAddr, greeting []byte, streams int) bareLoop
+
+func dialBare(tb testing.TB, p *stage, streams int, dial bareDialer) *bare {
 	u, err := url.Parse(p.Server.URL("script"))
 	require.NoError(tb, err)
-	b := &bare{protocol: bareHTTP1{}, cell: p.Recording.Header.Cell}
+	address, err := net.ResolveTCPAddr("tcp", u.Host)
+	require.NoError(tb, err)
+	b := &bare{protocol: bareHTTP1{}, streams: streams, cell: p.Recording.Header.Cell}
 	if truth.ProtocolOf(p.Recording.Header.Info) == truth.GRPC {
 		b.protocol = bareHTTP2{}
 	}
-	for range streams {
-		c, err := net.Dial("tcp", u.Host)
-		require.NoError(tb, err)
-		tb.Cleanup(func() { c.Close() })
-		_, err = c.Write(b.protocol.greeting())
-		require.NoError(tb, err)
-		b.conns = append(b.conns, c)
-	}
+	b.loop = dial(tb, address, b.protocol.greeting(), streams)
 	return b
 }
 
-// prepare makes the requests of the next run.
-func (b *bare) prepare() [][]byte {
-	requests := make([][]byte, len(b.conns))
+// prepare makes the requests of the next run, and gives the run.
+func (b *bare) prepare() func() (int64, error) {
+	requests, looks := make([][]byte, b.streams), make([]look, b.streams)
 	for i := range requests {
 		requests[i] = b.protocol.request(fmt.Sprintf("bare/%s/%d", b.cell, i), b.runs)
+		looks[i] = b.protocol.reply(b.runs)
 	}
-	return requests
+	b.runs++
+	return func() (int64, error) { return b.loop.run(requests, looks) }
 }
 
-// run sends the requests and reads the replies, and says how many bytes came.
-func (b *bare) run(requests [][]byte) (int64, error) {
+// goroutines is the least that a client in the usual shape of Go can do: a
+// goroutine a connection that reads into a buffer.
+type goroutines []net.Conn
+
+func dialGoroutines(tb testing.TB, address *net.TCPAddr, greeting []byte, streams int) bareLoop {
+	conns := make(goroutines, streams)
+	for i := range conns {
+		c, err := net.DialTCP("tcp", nil, address)
+		require.NoError(tb, err)
+		tb.Cleanup(func() { c.Close() })
+		_, err = c.Write(greeting)
+		require.NoError(tb, err)
+		conns[i] = c
+	}
+	return conns
+}
+
+func (g goroutines) run(requests [][]byte, looks []look) (int64, error) {
 	var wg sync.WaitGroup
 	var read atomic.Int64
-	failed := make([]error, len(b.conns))
-	for i, c := range b.conns {
+	failed := make([]error, len(g))
+	for i, c := range g {
 		wg.Go(func() {
-			n, err := b.stream(c, requests[i])
+			n, err := stream(c, requests[i], looks[i])
 			read.Add(n)
 			failed[i] = err
 		})
 	}
 	wg.Wait()
-	b.runs++
 	return read.Load(), errors.Join(failed...)
 }
 
-func (b *bare) stream(c net.Conn, request []byte) (read int64, err error) {
+func stream(c net.Conn, request []byte, look look) (read int64, err error) {
 	if _, err := c.Write(request); err != nil {
 		return 0, err
 	}
-	look := b.protocol.reply(b.runs)
 	buffer := make([]byte, 8<<10)
 	for {
 		n, err := c.Read(buffer)
@@ -112,7 +134,7 @@ func (bareHTTP1) request(id string, _ int) []byte {
 	return fmt.Appendf(nil, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nX-Request-Id: %s\r\n\r\n{}", id)
 }
 
-func (bareHTTP1) reply(int) func([]byte) (bool, error) {
+func (bareHTTP1) reply(int) look {
 	return func(data []byte) (bool, error) { return bytes.HasSuffix(data, []byte("0\r\n\r\n")), nil }
 }
 
@@ -148,7 +170,7 @@ func (bareHTTP2) request(id string, run int) []byte {
 	return b.Bytes()
 }
 
-func (bareHTTP2) reply(run int) func([]byte) (bool, error) {
+func (bareHTTP2) reply(run int) look {
 	const headerLen = 9
 	var header [headerLen]byte
 	have, skip := 0, 0 // of the header, and of the frame's payload still to come
@@ -183,35 +205,37 @@ func (bareHTTP2) reply(run int) func([]byte) (bool, error) {
 
 // What the client is held against must do the whole work: each reply, to its
 // end, run after run.
-func TestTheBareLoopReadsWholeReplies(t *testing.T) {
-	for _, dialect := range []string{"openai.completions", "triton.tensorrt_llm"} {
-		t.Run(dialect, func(t *testing.T) {
-			t.Parallel()
-			const streams = 4
-			p := open(t, script.Script{Dialect: dialect, Load: "waves", Cell: "wave=4", Concurrency: streams, Requests: streams,
-				Tokens: 64, TTFT: 5 * ms, Gap: ms}, replay.Options{})
-			var content int64
-			for _, r := range p.Recording.Requests {
-				if r.Cell == p.Recording.Header.Cell {
-					content += int64(len(r.Capture.Data))
+func TestTheBareLoopsReadWholeReplies(t *testing.T) {
+	for name, dial := range bareLoops {
+		for _, dialect := range []string{"openai.completions", "triton.tensorrt_llm"} {
+			t.Run(name+"/"+dialect, func(t *testing.T) {
+				t.Parallel()
+				const streams = 4
+				p := open(t, script.Script{Dialect: dialect, Load: "waves", Cell: "wave=4", Concurrency: streams, Requests: streams,
+					Tokens: 64, TTFT: 5 * ms, Gap: ms}, replay.Options{})
+				var content int64
+				for _, r := range p.Recording.Requests {
+					if r.Cell == p.Recording.Header.Cell {
+						content += int64(len(r.Capture.Data))
+					}
 				}
-			}
-			loop := dialBare(t, p, streams)
-			for range 2 {
-				_, err := p.Server.Report() // what came before is not of this run
-				require.NoError(t, err)
-				read, err := loop.run(loop.prepare())
-				require.NoError(t, err)
-				require.Greater(t, read, content)
-				report, err := p.Server.Report()
-				require.NoError(t, err)
-				require.Empty(t, report.Refused)
-				require.Len(t, report.Requests, streams)
-				for _, r := range report.Requests {
-					require.Len(t, r.Chunks, len(p.Recording.Requests[len(p.Recording.Requests)-1].Capture.Chunks), "played to its end")
+				bare := dialBare(t, p, streams, dial)
+				for range 2 {
+					_, err := p.Server.Report() // what came before is not of this run
+					require.NoError(t, err)
+					read, err := bare.prepare()()
+					require.NoError(t, err)
+					require.Greater(t, read, content)
+					report, err := p.Server.Report()
+					require.NoError(t, err)
+					require.Empty(t, report.Refused)
+					require.Len(t, report.Requests, streams)
+					for _, r := range report.Requests {
+						require.Len(t, r.Chunks, len(p.Recording.Requests[len(p.Recording.Requests)-1].Capture.Chunks), "played to its end")
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
