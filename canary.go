@@ -115,8 +115,9 @@ func (s *stage) probe(ctx context.Context) (*workload.Canary, error) {
 
 // summed is what an outcome keeps of a comparison.
 func summed(c truth.Comparison) *workload.Canary {
-	ttft := c.TTFT.Mean()
-	found := &workload.Canary{Streams: c.Requests, TTFT: ttft.True, TTFTError: ttft.Error(), Tokens: c.Tokens.True, TokensError: c.Tokens.Error()}
+	ttft, tpot := c.TTFT.Mean(), c.TPOT.Mean()
+	found := &workload.Canary{Streams: c.Requests, TTFT: ttft.True, TTFTError: ttft.Error(), TPOT: tpot.True, TPOTError: tpot.Error(),
+		Tokens: c.Tokens.True, TokensError: c.Tokens.Error()}
 	found.ITLError, found.ITLErrorAt = truth.At(c.ITLs, 0.99)
 	return found
 }
@@ -180,10 +181,10 @@ func beside(do func() error, again func() bool) error {
 // worse reports whether a is further off than b. A token that was lost or
 // made up weighs more than any time.
 func worse(a, b *workload.Canary) bool {
-	return cmp.Or(cmp.Compare(abs(a.TokensError), abs(b.TokensError)), cmp.Compare(abs(a.TTFTError), abs(b.TTFTError))) > 0
+	return cmp.Or(cmp.Compare(abs(a.TokensError), abs(b.TokensError)), cmp.Compare(a.Off(), b.Off())) > 0
 }
 
-func abs[T int | time.Duration](v T) T { return max(v, -v) }
+func abs(n int) int { return max(n, -n) }
 
 // canaryLine is what a canary found, for people; or a replayed cell, whose
 // streams are all known, and which needs no canary.
@@ -192,6 +193,7 @@ func canaryLine(c *workload.Canary, replayed bool) string {
 	if replayed {
 		of = "replay truth"
 	}
-	return fmt.Sprintf("%s: %d streams with known times read a TTFT of %.3f ms where %.3f ms are true (%+.3f %%), gaps within %.0f us (%s)",
-		of, c.Streams, float64(c.TTFT+c.TTFTError)/1e6, float64(c.TTFT)/1e6, 100*float64(c.TTFTError)/float64(c.TTFT), float64(c.ITLError)/1e3, c.ITLErrorAt)
+	return fmt.Sprintf("%s: %d streams with known times read a TTFT of %.3f ms where %.3f ms are true (%+.3f %%), a TPOT of %.3f ms where %.3f ms are true, gaps within %.0f us (%s)",
+		of, c.Streams, float64(c.TTFT+c.TTFTError)/1e6, float64(c.TTFT)/1e6, 100*float64(c.TTFTError)/float64(c.TTFT),
+		float64(c.TPOT+c.TPOTError)/1e6, float64(c.TPOT)/1e6, float64(c.ITLError)/1e3, c.ITLErrorAt)
 }

@@ -155,11 +155,12 @@ func TestTheWorstProbeIsKept(t *testing.T) {
 		before, after workload.Canary
 		want          int // 0: before, 1: after
 	}{
-		{"late and later", workload.Canary{TTFTError: ms}, workload.Canary{TTFTError: 2 * ms}, 1},
-		{"early counts as late does", workload.Canary{TTFTError: -2 * ms}, workload.Canary{TTFTError: ms}, 0},
-		{"a token lost and late", workload.Canary{TokensError: -1}, workload.Canary{TTFTError: 9 * ms}, 0},
-		{"late and a token too many", workload.Canary{TTFTError: 9 * ms}, workload.Canary{TokensError: 1}, 1},
-		{"one token and two", workload.Canary{TokensError: 1, TTFTError: 9 * ms}, workload.Canary{TokensError: -2}, 1},
+		{"late and later", workload.Canary{TTFT: 100 * ms, TTFTError: ms}, workload.Canary{TTFT: 100 * ms, TTFTError: 2 * ms}, 1},
+		{"early counts as late does", workload.Canary{TTFT: 100 * ms, TTFTError: -2 * ms}, workload.Canary{TTFT: 100 * ms, TTFTError: ms}, 0},
+		{"gaps count as the first token does", workload.Canary{TTFT: 100 * ms, TTFTError: 2 * ms}, workload.Canary{TPOT: 10 * ms, TPOTError: -ms}, 1},
+		{"a token lost and late", workload.Canary{TokensError: -1}, workload.Canary{TTFT: 100 * ms, TTFTError: 9 * ms}, 0},
+		{"late and a token too many", workload.Canary{TTFT: 100 * ms, TTFTError: 9 * ms}, workload.Canary{TokensError: 1}, 1},
+		{"one token and two", workload.Canary{TokensError: 1, TTFT: 100 * ms, TTFTError: 9 * ms}, workload.Canary{TokensError: -2}, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			finds := []workload.Canary{test.before, test.after}
@@ -201,6 +202,7 @@ func TestTheStreamsOfEachProtocolAreKnownAndEnoughForAP99(t *testing.T) {
 			require.Equal(t, 4*26, found.Tokens)
 			require.Zero(t, found.TokensError)
 			require.InEpsilon(t, 100*time.Millisecond, found.TTFT, 0.5)
+			require.InEpsilon(t, 10*time.Millisecond, found.TPOT, 0.5)
 			require.Equal(t, "p99", found.ITLErrorAt) // the 99th of 4 x 25 gaps
 			require.Equal(t, p, truth.ProtocolOf(c.probers[p].(*stage).Recording.Header.Info))
 		})
@@ -235,8 +237,9 @@ func TestADeadServerIsAWarning(t *testing.T) {
 }
 
 func TestALineSaysWhoseTruthItIs(t *testing.T) {
-	c := &workload.Canary{Streams: 129, TTFT: 100 * time.Millisecond, TTFTError: time.Millisecond, ITLError: 21 * time.Microsecond, ITLErrorAt: "max"}
-	const same = ": 129 streams with known times read a TTFT of 101.000 ms where 100.000 ms are true (+1.000 %), gaps within 21 us (max)"
+	c := &workload.Canary{Streams: 129, TTFT: 100 * time.Millisecond, TTFTError: time.Millisecond,
+		TPOT: 10 * time.Millisecond, TPOTError: -time.Microsecond, ITLError: 21 * time.Microsecond, ITLErrorAt: "max"}
+	const same = ": 129 streams with known times read a TTFT of 101.000 ms where 100.000 ms are true (+1.000 %), a TPOT of 9.999 ms where 10.000 ms are true, gaps within 21 us (max)"
 	require.Equal(t, "canary"+same, canaryLine(c, false))
 	require.Equal(t, "replay truth"+same, canaryLine(c, true))
 }

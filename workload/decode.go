@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -37,10 +38,25 @@ type Canary struct {
 	Streams     int
 	TTFT        time.Duration // mean, true
 	TTFTError   time.Duration // of the mean
+	TPOT        time.Duration // mean time between tokens, true; 0: no stream had two
+	TPOTError   time.Duration // of the mean
 	ITLError    time.Duration // of gaps between token events, by magnitude
 	ITLErrorAt  string        // which of them that is: "p99"; "max" of fewer than 100
 	Tokens      int           // true
 	TokensError int
+}
+
+// Off is the larger error of TTFT and TPOT, as a share of the truth.
+func (c *Canary) Off() float64 {
+	return max(share(c.TTFTError, c.TTFT), share(c.TPOTError, c.TPOT))
+}
+
+// share is an error by its magnitude, 0 where there is no truth.
+func share(err, truth time.Duration) float64 {
+	if truth <= 0 {
+		return 0
+	}
+	return math.Abs(float64(err)) / float64(truth)
 }
 
 // Decode turns a run's captures into samples. It uses all cores, since the

@@ -85,6 +85,9 @@ func (o *Outcome) Evidence() map[string]float64 {
 	if c := o.Canary; c != nil {
 		e["canary-streams"], e["canary-ttft-ms"] = float64(c.Streams), ms(float64(c.TTFT))
 		e["canary-ttft-error-us"], e["canary-itl-error-"+c.ITLErrorAt+"-us"] = us(c.TTFTError), us(c.ITLError)
+		if c.TPOT > 0 {
+			e["canary-tpot-ms"], e["canary-tpot-error-us"] = ms(float64(c.TPOT)), us(c.TPOTError)
+		}
 	}
 	if span := Span(o.Samples); span > 0 {
 		e["in-flight-mean"] = meanInFlight(o.Samples, span)

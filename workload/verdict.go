@@ -127,8 +127,9 @@ func suspect(m Summary, outcomes []Outcome) (reasons []string) {
 		if o.Witness.Throttled > 0 && float64(o.Witness.Throttled) > maxStolen*float64(Span(o.Samples)) {
 			say("the client was throttled for %v by its CPU quota", o.Witness.Throttled)
 		}
-		if c := o.Canary; c != nil && c.TTFT > 0 && math.Abs(float64(c.TTFTError)) > maxCanaryError*float64(c.TTFT) {
-			say("scripted streams through the same client read a TTFT of %.3f ms where %.3f ms are true", ms(float64(c.TTFT+c.TTFTError)), ms(float64(c.TTFT)))
+		if c := o.Canary; c != nil && c.Off() > maxCanaryError {
+			say("scripted streams through the same client read a TTFT of %.3f ms and a TPOT of %.3f ms where %.3f and %.3f ms are true",
+				ms(float64(c.TTFT+c.TTFTError)), ms(float64(c.TPOT+c.TPOTError)), ms(float64(c.TTFT)), ms(float64(c.TPOT)))
 		}
 		if c := o.Canary; c != nil && c.TokensError != 0 {
 			say("scripted streams through the same client read %d tokens where %d are true", c.Tokens+c.TokensError, c.Tokens)

@@ -50,9 +50,14 @@ func TestVerdicts(t *testing.T) {
 		{"a throttled client", func(o *Outcome) { o.Witness.Throttled = 50 * time.Millisecond }, Suspect, "throttled for 50ms"},
 		{"a client that adds to known times", func(o *Outcome) {
 			o.Canary = &Canary{TTFT: at(100), TTFTError: -at(2)}
-		}, Suspect, "read a TTFT of 98.000 ms where 100.000 ms are true"},
+		}, Suspect, "read a TTFT of 98.000 ms and a TPOT of 0.000 ms where 100.000 and 0.000 ms are true"},
+		{"a client that stretches known gaps", func(o *Outcome) {
+			o.Canary = &Canary{TTFT: at(100), TPOT: at(10), TPOTError: at(1) / 8}
+		}, Suspect, "read a TTFT of 100.000 ms and a TPOT of 10.125 ms where 100.000 and 10.000 ms are true"},
 		{"a client that loses tokens", func(o *Outcome) { o.Canary = &Canary{Tokens: 64, TokensError: -1} }, Suspect, "63 tokens where 64 are true"},
-		{"a client that reads known times right", func(o *Outcome) { o.Canary = &Canary{TTFT: at(100), TTFTError: at(1) / 2, Tokens: 64} }, Valid, ""},
+		{"a client that reads known times right", func(o *Outcome) {
+			o.Canary = &Canary{TTFT: at(100), TTFTError: at(1) / 2, TPOT: at(10), TPOTError: at(1) / 16, Tokens: 64}
+		}, Valid, ""},
 		// 4 chunks in the 119 ms from the first send to the last token: 33.6 a second.
 		{"beyond the knee", func(o *Outcome) { o.Chunks, o.Knee = 4, 33 }, Suspect, "34 chunks a second came, and this machine's client was calibrated for 33"},
 		{"below the knee", func(o *Outcome) { o.Chunks, o.Knee = 4, 34 }, Valid, ""},
