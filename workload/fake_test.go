@@ -17,12 +17,14 @@ type fake struct {
 	ttft, gap   time.Duration
 	fail        func(r engines.Request) *engines.Error // nil: no request fails
 	unready     error                                  // of every Ready
+	hangs       bool                                   // every Dial, until its context ends
 	errorEvents bool                                   // every reply holds one
 	stallAt     int                                    // the token that never comes; 0: none
 	inFlight    atomic.Int64
 	most        atomic.Int64
 	dialled     atomic.Int64
 	readied     atomic.Int64
+	inUse       atomic.Int64 // slots that were ever sent on
 }
 
 var _ engines.Engine = (*fake)(nil)
@@ -39,9 +41,13 @@ func (f *fake) Encode(r engines.Request) (engines.Message, error) {
 	return engines.Message{ID: r.ID.String(), Body: body}, err
 }
 
-func (f *fake) Dial(context.Context) (engines.Slot, error) {
+func (f *fake) Dial(ctx context.Context) (engines.Slot, error) {
+	if f.hangs {
+		<-ctx.Done()
+		return nil, engines.Errorf(engines.Dial, "dial: %w", ctx.Err())
+	}
 	f.dialled.Add(1)
-	return fakeSlot{f}, nil
+	return &fakeSlot{fake: f}, nil
 }
 
 func (f *fake) Decode(c *capture.Capture) engines.Reply {
@@ -57,16 +63,23 @@ func (f *fake) Decode(c *capture.Capture) engines.Reply {
 	return reply
 }
 
-type fakeSlot struct{ *fake }
+type fakeSlot struct {
+	*fake
+	used bool
+}
 
-func (s fakeSlot) Close() error { return nil }
+func (s *fakeSlot) Close() error { return nil }
 
-func (s fakeSlot) Ready(context.Context) error {
+func (s *fakeSlot) Ready(context.Context) error {
 	s.readied.Add(1)
 	return s.unready
 }
 
-func (s fakeSlot) Send(ctx context.Context, m engines.Message, into *capture.Capture) error {
+func (s *fakeSlot) Send(ctx context.Context, m engines.Message, into *capture.Capture) error {
+	if !s.used {
+		s.used = true
+		s.inUse.Add(1)
+	}
 	var r engines.Request
 	if err := json.Unmarshal(m.Body, &r); err != nil {
 		panic(err)

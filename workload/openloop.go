@@ -13,17 +13,20 @@ import (
 // soon as one is otherwise. Latencies count from the intended send either way,
 // so that waiting for a slot is not omitted.
 func (w *window) openLoop() {
-	free := make(chan int, len(w.runner.slots))
-	for s := range w.runner.slots {
-		free <- s
-	}
+	slots := newPool(len(w.runner.slots))
+	ctx, over := context.WithCancel(w.ctx)
+	var keeper, wg sync.WaitGroup
+	keeper.Go(func() {
+		slots.keep(ctx, func(s int) { _ = w.runner.slots[s].Ready(ctx) }) // what it can't dial the next request tries, and counts
+	})
+	defer keeper.Wait()
+	defer over()
 	runtime.LockOSThread() // its sleeps get a fine timer slack of their own
 	defer runtime.UnlockOSThread()
 	sleep := w.runner.sleep
 	if sleep == nil {
 		sleep = preciseSleep()
 	}
-	var wg sync.WaitGroup
 	defer wg.Wait()
 	for i := range w.plan.Requests {
 		intended := w.epoch + w.plan.Requests[i].Intended
@@ -31,11 +34,9 @@ func (w *window) openLoop() {
 			return
 		}
 		wg.Go(func() {
-			select {
-			case s := <-free:
+			if s, ok := slots.take(w.ctx); ok {
 				w.send(s, i, intended)
-				free <- s
-			case <-w.ctx.Done():
+				slots.give(s)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,8 +70,14 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Limits.Run > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, r.Limits.Run,
+			engines.Errorf(engines.Cancelled, "the run took longer than %v (-run-timeout)", r.Limits.Run))
+		defer cancel()
+	}
 	if err := r.dial(ctx, p.Concurrency); err != nil {
-		return nil, err
+		return nil, cmp.Or(context.Cause(ctx), err)
 	}
 	if r.Progress == nil {
 		r.Progress = new(Progress)
@@ -81,12 +88,6 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Run, error) {
 	}
 
 	w := &window{runner: r, plan: p, messages: messages, sent: make([]bool, len(p.Requests))}
-	var cancel context.CancelFunc
-	if r.Limits.Run > 0 {
-		ctx, cancel = context.WithTimeoutCause(ctx, r.Limits.Run,
-			engines.Errorf(engines.Cancelled, "the run took longer than %v (-run-timeout)", r.Limits.Run))
-		defer cancel()
-	}
 	witness := w.open(ctx)
 	w.drive()
 	run := &Run{Plan: p, Captures: r.captures[:len(p.Requests)], Sent: w.sent}
@@ -130,55 +131,54 @@ func (r *Runner) encode(p *Plan) ([]engines.Message, error) {
 	return messages, nil
 }
 
+// dial makes the slots that the runner has kept fit for use, and fills it up to
+// n slots. The time that dialling takes is outside every window.
+func (r *Runner) dial(ctx context.Context, n int) error {
+	if err := r.ready(ctx); err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	return together(n-len(r.slots), func(int) error {
+		slot, err := r.Engine.Dial(ctx)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		r.slots = append(r.slots, slot)
+		return nil
+	})
+}
+
+// ready makes the runner's slots fit for use.
+func (r *Runner) ready(ctx context.Context) error {
+	return together(len(r.slots), func(s int) error { return r.slots[s].Ready(ctx) })
+}
+
 // dialAtOnce bounds how many connections are made at the same time: servers
 // keep short queues of connections that they have not accepted yet.
 const dialAtOnce = 64
 
-// dial makes the slots that the runner has kept fit for use, and fills it up to
-// n slots. The time that dialling takes is outside every window.
-func (r *Runner) dial(ctx context.Context, n int) error {
-	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		first error
-		gate  = make(chan struct{}, dialAtOnce)
-	)
-	connect := func(do func() error) {
+// together calls connect for each of n slots and returns an error of one of
+// them, of the closed set if there is one.
+func together(n int, connect func(i int) error) error {
+	gate := make(chan struct{}, dialAtOnce)
+	failed := make([]error, max(n, 0))
+	var wg sync.WaitGroup
+	for i := range failed {
 		wg.Go(func() {
 			gate <- struct{}{}
 			defer func() { <-gate }()
-			if err := do(); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				first = errors.Join(first, err)
-			}
-		})
-	}
-	kept := r.slots
-	for _, slot := range kept {
-		connect(func() error { return slot.Ready(ctx) })
-	}
-	for range n - len(kept) {
-		connect(func() error {
-			slot, err := r.Engine.Dial(ctx)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			r.slots = append(r.slots, slot)
-			return nil
+			failed[i] = connect(i)
 		})
 	}
 	wg.Wait()
-	if first != nil {
-		var one *engines.Error
-		if errors.As(first, &one) {
-			return one
-		}
-		return first
+	first := errors.Join(failed...)
+	var one *engines.Error
+	if errors.As(first, &one) {
+		return one
 	}
-	return nil
+	return first
 }
 
 // Close closes the runner's slots.
@@ -236,6 +236,9 @@ func (w *window) drive() {
 		w.openLoop()
 	case w.plan.Load.Waves:
 		for i := 0; i < len(w.plan.Requests) && w.ctx.Err() == nil; i += w.plan.Concurrency {
+			if i > 0 {
+				w.runner.ready(w.ctx) // slots rested while the wave before ended; all of this one are to be sent at once
+			}
 			w.wave(i, min(i+w.plan.Concurrency, len(w.plan.Requests)))
 		}
 	default:

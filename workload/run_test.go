@@ -115,6 +115,42 @@ func TestOpenLoopCountsFromTheIntendedSend(t *testing.T) {
 	})
 }
 
+// 50 replies of 20 ms, 8 a second, are no more than a few at once. Keeping
+// looks at as many slots and one, twice a second.
+func TestAnOpenLoopUsesAndKeepsNoMoreSlotsThanItNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &fake{ttft: 20 * millisecond}
+		run, _ := runFake(t, e, Limits{}, Shape{Load: Load{Rate: 8}, Concurrency: 50, Requests: 50, OutputTokens: 1, Seed: 5})
+		require.EqualValues(t, 50, e.dialled.Load())
+		require.LessOrEqual(t, e.most.Load(), int64(4))
+		require.Equal(t, e.most.Load(), e.inUse.Load())
+		looks := int64(run.Elapsed / keepEvery)
+		require.Greater(t, looks, int64(4))
+		require.GreaterOrEqual(t, e.readied.Load(), looks)
+		require.LessOrEqual(t, e.readied.Load(), looks*(e.most.Load()+1))
+	})
+}
+
+// Slots rest while the slowest reply of a wave is awaited.
+func TestTheSlotsOfAWaveAreMadeReadyBeforeItStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &fake{ttft: millisecond}
+		_, out := runFake(t, e, Limits{}, Shape{Load: Load{Waves: true}, Concurrency: 4, Requests: 12, OutputTokens: 1})
+		require.Len(t, out.Samples, 12)
+		require.EqualValues(t, 2*4, e.readied.Load(), "the second wave's and the third's")
+	})
+}
+
+func TestTheRunDeadlineHoldsForDialling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		r := &Runner{Engine: &fake{hangs: true}, Limits: Limits{Run: time.Second}}
+		_, err := r.Run(t.Context(), mustPlan(Shape{Concurrency: 2, Requests: 4, OutputTokens: 1}))
+		require.ErrorContains(t, err, "the run took longer than 1s (-run-timeout)")
+		require.Equal(t, time.Second, time.Since(start))
+	})
+}
+
 func TestDeadlinesEndRequestsInTheirClass(t *testing.T) {
 	for _, test := range []struct {
 		name   string
