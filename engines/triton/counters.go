@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -52,14 +53,21 @@ func counterValue(m *dto.Metric) float64 { return m.GetCounter().GetValue() }
 // sum adds up the rows whose label has the value, over versions and devices;
 // ok is false if there is none.
 func sum(family *dto.MetricFamily, label, value string, part func(*dto.Metric) float64) (total float64, ok bool) {
-	for _, m := range family.GetMetric() {
-		for _, l := range m.GetLabel() {
-			if l.GetName() == label && l.GetValue() == value {
-				total, ok = total+part(m), true
-			}
+	found := rows(family.GetMetric(), label, value)
+	for _, m := range found {
+		total += part(m)
+	}
+	return total, len(found) > 0
+}
+
+// rows are those whose label has the value.
+func rows(all []*dto.Metric, label, value string) (found []*dto.Metric) {
+	for _, m := range all {
+		if slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == label && l.GetValue() == value }) {
+			found = append(found, m)
 		}
 	}
-	return total, ok
+	return found
 }
 
 // checkMetrics gives the metrics page up unless it is the measured server's:
@@ -108,14 +116,28 @@ func (d *describer) successes(ctx context.Context) (total float64, err error) {
 }
 
 // blockSize is how many tokens a block of TRT-LLM's KV cache holds, by the
-// backend's own metrics (custom_metrics_reporter.cc); 0 unknown.
+// backend's own metrics (custom_metrics_reporter.cc); 0 unknown. A row names
+// the model that the backend itself runs: where none names the measured one,
+// which then is an ensemble or a BLS model, any of them may be behind it. Rows
+// that differ, of versions or of such models, leave open which one answers.
 func (e *Engine) blockSize(ctx context.Context) int {
 	families, err := e.scrape(ctx)
 	if err != nil {
 		return 0
 	}
-	n, _ := sum(families["nv_trt_llm_kv_cache_block_metrics"], "kv_cache_block_type", "tokens_per", func(m *dto.Metric) float64 { return m.GetGauge().GetValue() })
-	return int(n)
+	all := rows(families["nv_trt_llm_kv_cache_block_metrics"].GetMetric(), "kv_cache_block_type", "tokens_per")
+	if own := rows(all, "model", e.name); len(own) > 0 {
+		all = own
+	}
+	size := 0
+	for i, m := range all {
+		n := int(m.GetGauge().GetValue())
+		if i > 0 && n != size {
+			return 0
+		}
+		size = n
+	}
+	return size
 }
 
 // scrape reads the metrics page; nil and no error if there is none.
