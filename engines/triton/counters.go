@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -18,6 +19,11 @@ import (
 
 // maxPage bounds a metrics page.
 const maxPage = 8 << 20
+
+// scrapeLimit bounds one reading of the page, which takes a busy server well
+// under a second. The default page is a guess: a port that drops what comes
+// must not use up the time that a model has to load.
+const scrapeLimit = 5 * time.Second
 
 // Counters implements [engines.CounterReader] with Triton's metrics page, the
 // rows of the measured model (docs/user_guide/metrics.md). The time to the
@@ -77,11 +83,7 @@ func rows(all []*dto.Metric, label, value string) (found []*dto.Metric) {
 func (d *describer) checkMetrics(ctx context.Context) error {
 	e := d.engine
 	if page, err := e.scrape(ctx); err != nil || page == nil {
-		e.metrics = nil
-		if err != nil {
-			d.warn("the server's own counters are not read: %v", err)
-		}
-		return ctx.Err()
+		return d.withoutMetrics(ctx, err)
 	}
 	before, err := d.successes(ctx)
 	if err != nil {
@@ -89,7 +91,7 @@ func (d *describer) checkMetrics(ctx context.Context) error {
 	}
 	page, err := e.scrape(ctx)
 	if err != nil {
-		return err
+		return d.withoutMetrics(ctx, err)
 	}
 	after, err := d.successes(ctx)
 	if err != nil {
@@ -99,6 +101,19 @@ func (d *describer) checkMetrics(ctx context.Context) error {
 	if !ok || n < before || n > after {
 		d.warn("%s is not this server's metrics page (it counts %.0f requests to the model, the server %.0f): give it with ?metrics=URL, or ?metrics=off", e.metrics, n, after)
 		e.metrics = nil
+	}
+	return nil
+}
+
+// withoutMetrics gives the metrics page up: the counters explain numbers and
+// are none. An error says why; it is one of Describe only when that has to end.
+func (d *describer) withoutMetrics(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return engines.Transport(ctx, err, false)
+	}
+	d.engine.metrics = nil
+	if err != nil {
+		d.warn("the server's own counters are not read: %v", err)
 	}
 	return nil
 }
@@ -145,15 +160,23 @@ func (e *Engine) scrape(ctx context.Context) (map[string]*dto.MetricFamily, erro
 	if e.metrics == nil {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, e.scrapeLimit, fmt.Errorf("no answer within %v: give the metrics page with ?metrics=URL, or ?metrics=off", e.scrapeLimit))
+	defer cancel()
+	failed := func(err error) error {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return fmt.Errorf("read counters of %s: %w", e.metrics.Redacted(), err)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.metrics.String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("read counters: %w", err)
+		return nil, failed(err)
 	}
 	transport := &http.Transport{DisableKeepAlives: true} // and no proxy
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, engines.Transport(ctx, err, false)
+			return nil, failed(err)
 		}
 		return nil, nil
 	}
@@ -163,12 +186,12 @@ func (e *Engine) scrape(ctx context.Context) (map[string]*dto.MetricFamily, erro
 	}
 	page, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	if err != nil {
-		return nil, fmt.Errorf("read counters of %s: %w", e.metrics, err)
+		return nil, failed(err)
 	}
 	parser := expfmt.NewTextParser(prom.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(page))
 	if err != nil {
-		return nil, fmt.Errorf("read counters of %s: %w", e.metrics, err)
+		return nil, failed(err)
 	}
 	return families, nil
 }

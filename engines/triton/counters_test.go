@@ -1,11 +1,14 @@
 package triton
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -114,4 +117,59 @@ func TestTheBlockSizeIsTheMeasuredModels(t *testing.T) {
 			require.Equal(t, c.want, open(t, "127.0.0.1:1", "model="+c.model+"&metrics="+page.URL).blockSize(t.Context()))
 		})
 	}
+}
+
+// silentPage answers as Triton does until it is asked for the nth time; from
+// then on it takes the request, or even begins an answer, and says no more.
+func silentPage(t *testing.T, nth int, body string) string {
+	var asked atomic.Int64
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) < int64(nth) {
+			fmt.Fprint(w, metricsPage)
+			return
+		}
+		if body != "" {
+			fmt.Fprint(w, body)
+			w.(http.Flusher).Flush()
+		}
+		<-r.Context().Done() // until the client gives up
+	}))
+	t.Cleanup(page.Close)
+	return page.URL
+}
+
+// A port behind a firewall drops what comes: no refusal says that there is no
+// page.
+func TestASilentMetricsPageIsGivenUpAndTheEngineMeasured(t *testing.T) {
+	for name, page := range map[string]string{
+		"from the start":      silentPage(t, 1, ""),
+		"within the page":     silentPage(t, 1, "# HELP"),
+		"at the next reading": silentPage(t, 2, ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := open(t, bareTriton().serve(t), "metrics="+page)
+			e.scrapeLimit = 50 * time.Millisecond
+			preflight, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			info, err := e.Describe(preflight)
+			require.NoError(t, err)
+			require.Equal(t, []string{"the server's own counters are not read: read counters of " + page + ": no answer within 50ms: give the metrics page with ?metrics=URL, or ?metrics=off"}, info.Warnings)
+			got, err := e.Counters(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, got, "it is not asked again")
+		})
+	}
+}
+
+func TestThePreflightsOwnEndIsNotTakenForASilentPage(t *testing.T) {
+	preflight, cancel := context.WithCancelCause(t.Context())
+	page := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		cancel(engines.Errorf(engines.RequestTimeout, "no answer within 2m"))
+		<-r.Context().Done()
+	}))
+	t.Cleanup(page.Close)
+	info, err := open(t, bareTriton().serve(t), "metrics="+page.URL).Describe(preflight)
+	require.Equal(t, engines.RequestTimeout, engines.ClassOf(err), "%v", err)
+	require.ErrorContains(t, err, "no answer within 2m")
+	require.Empty(t, info.Warnings)
 }

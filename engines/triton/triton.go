@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -52,11 +53,12 @@ const defaultModel = "tensorrt_llm"
 // Engine is a model behind Triton.
 type Engine struct {
 	decoder
-	cfg     *grpcstream.Config
-	name    string // of the model
-	perf    bool
-	metrics *url.URL // nil: none
-	model   *model   // as Describe found it
+	cfg         *grpcstream.Config
+	name        string // of the model
+	perf        bool
+	metrics     *url.URL      // nil: none
+	scrapeLimit time.Duration // of one reading of metrics
+	model       *model        // as Describe found it
 }
 
 var (
@@ -87,7 +89,7 @@ func newEngine(spec engines.Spec) (*Engine, error) {
 		return nil, fmt.Errorf("url %s: a gRPC address has no path; choose a model with ?model=NAME", spec.URL)
 	}
 	e := &Engine{
-		name: spec.Options.Get("model"),
+		name: spec.Options.Get("model"), scrapeLimit: scrapeLimit,
 		cfg: &grpcstream.Config{Address: spec.URL.Host, Method: pb.GRPCInferenceService_ModelStreamInfer_FullMethodName,
 			Metadata: metadataOf(spec)},
 	}
