@@ -139,9 +139,7 @@ func (c *canary) around(ctx context.Context, p truth.Protocol, concurrency int, 
 		if found, failed = s.probe(ctx); failed != nil {
 			return false
 		}
-		if worst == nil || worse(found, worst) {
-			worst = found
-		}
+		worst = worstOf(found, worst)
 		return true
 	}
 	if concurrency < canaryBeside {
@@ -176,6 +174,22 @@ func beside(do func() error, again func() bool) error {
 	close(done)
 	wg.Wait()
 	return err
+}
+
+// worstOf is the probe that was further off, with the worse gaps of both. Either
+// may be nil.
+func worstOf(a, b *workload.Canary) *workload.Canary {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	if worse(b, a) {
+		a, b = b, a
+	}
+	both := *a
+	if b.ITLError > both.ITLError {
+		both.ITLError, both.ITLErrorAt = b.ITLError, b.ITLErrorAt
+	}
+	return &both
 }
 
 // worse reports whether a is further off than b. A token that was lost or

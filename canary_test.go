@@ -171,6 +171,17 @@ func TestTheWorstProbeIsKept(t *testing.T) {
 	}
 }
 
+func TestTheWorstGapsAreKeptOfEitherProbe(t *testing.T) {
+	const ms, us = time.Millisecond, time.Microsecond
+	late := workload.Canary{TTFT: 100 * ms, TTFTError: ms, ITLError: 100 * us, ITLErrorAt: "p99"}
+	jumpy := workload.Canary{TTFT: 100 * ms, TTFTError: us, ITLError: 5 * ms, ITLErrorAt: "max"}
+	for _, finds := range [][]workload.Canary{{late, jumpy}, {jumpy, late}} {
+		found, _, err := of(&fake{finds: finds}).around(t.Context(), truth.HTTP, 1, func() error { return nil })
+		require.NoError(t, err)
+		require.Equal(t, workload.Canary{TTFT: 100 * ms, TTFTError: ms, ITLError: 5 * ms, ITLErrorAt: "max"}, *found)
+	}
+}
+
 func TestEachProtocolHasAProberOfItsOwn(t *testing.T) {
 	opened := map[truth.Protocol]int{}
 	var all []*fake
