@@ -116,18 +116,20 @@ func prefixCache(_ Summary, _ []Sample, outcomes []Outcome) string {
 
 // serverTTFT compares the client's TTFT with the engine's own. What lies
 // between them is the path and the client.
-func serverTTFT(m Summary, good []Sample, outcomes []Outcome) string {
+func serverTTFT(_ Summary, good []Sample, outcomes []Outcome) string {
 	var own time.Duration
 	source := "its own metrics"
 	var sum, count float64
 	for _, o := range outcomes {
 		sum, count = sum+o.Server[engines.TTFTSecondsSum], count+o.Server[engines.TTFTCount]
 	}
-	client := time.Duration(m.Metrics["ttft-ms"] * 1e6)
+	seen := pointers(good)
 	if count > 0 {
-		// The engine counts the ramp too, so the client must.
 		own = time.Duration(sum / count * float64(time.Second))
-		client = meanTTFT(outcomes)
+		seen = nil // the engine counts the ramp too, so the client must
+		for _, o := range outcomes {
+			seen = append(seen, pointers(o.Samples)...)
+		}
 	} else {
 		told := collect(pointers(good), func(s *Sample) (time.Duration, bool) { return s.ServerTTFT, s.ServerTTFT > 0 })
 		if len(told) == 0 {
@@ -135,6 +137,7 @@ func serverTTFT(m Summary, good []Sample, outcomes []Outcome) string {
 		}
 		own, source = time.Duration(mean(told)), "its replies"
 	}
+	client := meanTTFT(seen)
 	gap := client - own
 	if max(gap, -gap) < serverTTFTLeast || math.Abs(float64(gap)) < serverTTFTFar*float64(client) {
 		return ""
@@ -145,11 +148,13 @@ func serverTTFT(m Summary, good []Sample, outcomes []Outcome) string {
 	return fmt.Sprintf("engine's own TTFT: it counts %.1f ms by %s where the client saw %.1f ms: %.1f ms lie on the path between them", ms(float64(own)), source, ms(float64(client)), ms(float64(gap)))
 }
 
-func meanTTFT(outcomes []Outcome) time.Duration {
-	var all []time.Duration
-	for _, o := range outcomes {
-		all = append(all, collect(pointers(o.Samples), (*Sample).TTFT)...)
-	}
+// meanTTFT counts from the write of a request's first byte: what it waited
+// before, for a slot of an open loop, is no part of the engine or the path.
+func meanTTFT(samples []*Sample) time.Duration {
+	all := collect(samples, func(s *Sample) (time.Duration, bool) {
+		_, ok := s.TTFT()
+		return s.FirstToken - s.Send, ok
+	})
 	if len(all) == 0 {
 		return 0
 	}

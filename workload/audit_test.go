@@ -39,6 +39,14 @@ func TestAuditsNameWhatExplainsAHeadline(t *testing.T) {
 		{"a path that adds to TTFT, by replies", func(o *Outcome) {
 			o.Samples[0].ServerTTFT, o.Samples[1].ServerTTFT = at(20), at(20)
 		}, "counts 20.0 ms by its replies"},
+		{"a path that adds to TTFT where requests waited for a slot", func(o *Outcome) {
+			// Intended half a second before they were sent.
+			o.Plan.Load = Load{Rate: 1}
+			for i := range o.Samples {
+				o.Samples[i].Origin -= at(500)
+				o.Samples[i].ServerTTFT = at(20)
+			}
+		}, "counts 20.0 ms by its replies where the client saw 49.0 ms: 29.0 ms lie on the path"},
 		{"several tokens an event", func(o *Outcome) {
 			o.Samples[0].Tokens, o.Samples[1].Tokens = ptr(4), ptr(4)
 		}, "8 tokens came in 4 events, 2.00 each"},

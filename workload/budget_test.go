@@ -14,6 +14,7 @@ func TestABudgetIsANumberOrAShare(t *testing.T) {
 	}{
 		{"0", 100, 0}, {"3", 100, 3}, {"3", 1, 3},
 		{"1%", 100, 1}, {"1%", 99, 0}, {"2.5%", 400, 10}, {"0%", 1000, 0}, {"100%", 7, 7},
+		{"29%", 100, 29}, {"57%", 100, 57}, {"0.07%", 10000, 7}, {"29%", 99, 28},
 	} {
 		b, err := ParseBudget(test.text)
 		require.NoError(t, err, test.text)

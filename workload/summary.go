@@ -160,7 +160,9 @@ func (m *Summary) perToken(good []*Sample, planned int) {
 	if !known || len(tpots) == 0 {
 		return
 	}
-	m.Metrics["tpot-ms"] = ms(mean(tpots))
+	if tpot := mean(tpots); tpot > 0 { // 0: every reply's tokens came in one read, and how fast is not known
+		m.Metrics["tpot-ms"] = ms(tpot)
+	}
 	if float64(coalesced) > maxCoalesced*float64(events) {
 		return
 	}

@@ -244,3 +244,14 @@ func TestEveryMetricIsDeclared(t *testing.T) {
 		require.NotEmpty(t, metric.Text)
 	}
 }
+
+// All tokens of every reply came in one read: how fast they came is not known.
+func TestTPOTIsAbsentWhereItWouldBeZero(t *testing.T) {
+	o := sound()
+	for i := range o.Samples {
+		o.Samples[i].LastToken = o.Samples[i].FirstToken
+	}
+	m := Summarize(o).Metrics
+	require.NotContains(t, m, "tpot-ms")
+	require.Contains(t, m, "ttft-ms")
+}

@@ -71,7 +71,6 @@ type Checks struct {
 	Uncounted      int // successful requests without a token count
 	Events         int // token-bearing events
 	Coalesced      int // of those, shared a read with another
-	UserStamped    int // requests whose arrivals are not the kernel's
 }
 
 // Read reads a -samples directory.
@@ -248,9 +247,6 @@ func (r *Run) check(s *workload.Sample) {
 	if s.Tokens == nil {
 		c.Uncounted++
 	}
-	if s.Stamp != "" && s.Stamp != "kernel" {
-		c.UserStamped++
-	}
 	c.Events += s.Events
 	c.Coalesced += s.Coalesced
 }
@@ -288,5 +284,4 @@ func (c *Checks) merge(o Checks) {
 	c.Uncounted += o.Uncounted
 	c.Events += o.Events
 	c.Coalesced += o.Coalesced
-	c.UserStamped += o.UserStamped
 }

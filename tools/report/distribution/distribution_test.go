@@ -109,7 +109,7 @@ func TestChecksCountBrokenAssumptions(t *testing.T) {
 		sample(0, func(s *workload.Sample) { s.Tokens, s.Stamp = nil, "user" }),
 		sample(0, func(s *workload.Sample) { s.Coalesced = 2 }),
 	)
-	require.Equal(t, distribution.Checks{WrongCount: 1, PromptMismatch: 1, Cached: 1, CachedTokens: 6, PromptTokens: 10, Uncounted: 1, Events: 15, Coalesced: 2, UserStamped: 1},
+	require.Equal(t, distribution.Checks{WrongCount: 1, PromptMismatch: 1, Cached: 1, CachedTokens: 6, PromptTokens: 10, Uncounted: 1, Events: 15, Coalesced: 2},
 		set.Cells()[0].All.Checks)
 }
 
