@@ -186,6 +186,18 @@ func (m *measurement) judge() (workload.Summary, workload.Judgement) {
 	return summary, judgement
 }
 
+// giveUp saves the samples of the runs that were made before one that could not
+// be.
+func (m *measurement) giveUp(cause error) {
+	if len(m.outcomes) == 0 {
+		return
+	}
+	j := workload.Judgement{Verdict: workload.Invalid, Reasons: []string{fmt.Sprintf("run %d of the cell: %v", len(m.outcomes)+1, cause)}}
+	if err := m.save(workload.Summarize(m.outcomes...), j); err != nil {
+		m.unsaved("samples", err)
+	}
+}
+
 // keep writes the recording of a cell's first run, unless the run came to
 // nothing: a good recording of the same name must not make way for it. A disk
 // that is full ends the recording and not the measurement.

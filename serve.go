@@ -48,6 +48,8 @@ func (s *session) measure(b *testing.B, t *target, c cell) {
 	}
 	for b.Loop() {
 		if err := m.run(); err != nil {
+			m.giveUp(err)
+			log(b, m.warnings)
 			fail("%v", err)
 		}
 	}
