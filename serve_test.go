@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -119,4 +121,30 @@ func TestWavesAndTheOpenLoopNameTheirCells(t *testing.T) {
 		require.Contains(t, stdout, "BenchmarkServe/engine=fake/"+cell+"-")
 		require.Contains(t, stdout, "load: "+load+"\n")
 	}
+}
+
+// The server is gone after the five requests of the first of three runs.
+func TestTheSamplesOfRunsBeforeOneThatCouldNotBeMadeAreKept(t *testing.T) {
+	server, log := counting(t)
+	handle := server.Config.Handler
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		log.mu.Lock()
+		last := len(log.prompts["concurrency=1"]) == 4 && strings.Contains(r.Header.Get("X-Request-Id"), "/concurrency=1/")
+		log.mu.Unlock()
+		if last {
+			w.Header().Set("Connection", "close")
+			server.Listener.Close()
+		}
+		handle.ServeHTTP(w, r)
+	})
+	samples := filepath.Join(t.TempDir(), "samples")
+	stdout, stderr, code := invoke(t, "-engine=fake="+server.URL, "-concurrency=1", "-requests=4", "-output-tokens=3", "-test.benchtime=3x", "-samples="+samples)
+	require.Equal(t, 1, code, "%s%s", stdout, stderr)
+	files, err := filepath.Glob(filepath.Join(samples, "*.jsonl"))
+	require.NoError(t, err)
+	require.Len(t, files, 1, stdout)
+	text, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	require.Equal(t, 1+5, strings.Count(string(text), "\n"), "the run's record and its samples")
+	require.Contains(t, string(text), `"verdict":"INVALID","reasons":["run 2 of the cell: `)
 }
