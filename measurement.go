@@ -113,6 +113,7 @@ func (m *measurement) run() error {
 	before := m.target.counters(m.ctx)
 	protocol := truth.ProtocolOf(m.target.info)
 	canary, warning, err := m.canary.around(m.ctx, protocol, p.Concurrency, func() (err error) {
+		defer watchdog(m.limits.Run, m.key(), dump)()
 		defer m.screen.watch(m.key(), m.runner.Progress)()
 		run, err = m.runner.Run(m.ctx, p)
 		return err
@@ -134,6 +135,9 @@ func (m *measurement) run() error {
 	}
 	m.runs[m.key()]++
 	m.warnings = append(m.warnings, out.Doubts...)
+	if n := out.UserStamped(); n > 0 {
+		m.warnings = append(m.warnings, fmt.Sprintf("arrivals of %d of %d replies are the program's own times, not the kernel's (stamp=user)", n, len(out.Samples)))
+	}
 	m.outcomes = append(m.outcomes, out)
 	m.keep(run, out)
 	return nil

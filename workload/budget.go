@@ -9,7 +9,7 @@ import (
 // Budget is how many requests of a run may fail before the run has no numbers.
 // The zero value is none.
 type Budget struct {
-	count int
+	count   int
 	percent float64 // of the measured requests, where it is not 0
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"enginebench/engines/capture"
 	"enginebench/internal/wholefile"
 )
 
@@ -89,6 +90,7 @@ func (o *Outcome) Evidence() map[string]float64 {
 			e["canary-tpot-ms"], e["canary-tpot-error-us"] = ms(float64(c.TPOT)), us(c.TPOTError)
 		}
 	}
+	e["user-stamped"] = float64(o.UserStamped())
 	if span := Span(o.Samples); span > 0 {
 		e["in-flight-mean"] = meanInFlight(o.Samples, span)
 	}
@@ -102,4 +104,15 @@ func (o *Outcome) Evidence() map[string]float64 {
 		e["slots-full-%"] = 100 * share
 	}
 	return e
+}
+
+// UserStamped is how many replies' arrivals, of those that had any, are the program's own times and not
+// the kernel's.
+func (o *Outcome) UserStamped() (n int) {
+	for i := range o.Samples {
+		if s := &o.Samples[i]; s.FirstToken != 0 && s.Stamp == capture.User.String() {
+			n++
+		}
+	}
+	return n
 }
