@@ -101,3 +101,13 @@ func TestErrorsWithinTheBudgetAreNoVerdict(t *testing.T) {
 	require.Equal(t, Valid, Judge(Summarize(o), 1, o).Verdict)
 	require.Equal(t, Invalid, Judge(Summarize(o), 0, o).Verdict)
 }
+
+func TestRepliesWithUserStampsAreCounted(t *testing.T) {
+	o := sound()
+	require.Zero(t, o.UserStamped())
+	require.Zero(t, o.Evidence()["user-stamped"])
+	o.Samples[0].Stamp = "user"
+	o.Samples = append(o.Samples, Sample{Status: Failed, Stamp: "user"}) // brought nothing
+	require.Equal(t, 1, o.UserStamped())
+	require.EqualValues(t, 1, o.Evidence()["user-stamped"])
+}
