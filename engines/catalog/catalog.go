@@ -17,7 +17,7 @@ import (
 // row is one protocol.
 type row struct {
 	schemes []string // of -engine URLs
-	text    string   // for help
+	text    string   // what they are, for who names another
 	open    func(engines.Spec) (engines.Engine, error)
 	decoder func(dialect string) (engines.Decoder, bool)
 }
@@ -39,7 +39,16 @@ func Open(spec engines.Spec) (engines.Engine, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("open engine %s: no protocol has the scheme %q; there are %s", spec.Name, spec.URL.Scheme, strings.Join(Schemes(), ", "))
+	return nil, fmt.Errorf("open engine %s: no protocol has the scheme %q; there are %s", spec.Name, spec.URL.Scheme, known())
+}
+
+// known is all schemes and what they are.
+func known() string {
+	var all []string
+	for _, r := range table {
+		all = append(all, fmt.Sprintf("%s (%s)", strings.Join(r.schemes, ", "), r.text))
+	}
+	return strings.Join(all, "; ")
 }
 
 // Decoder finds who decodes a dialect, as engines.Info names it.
@@ -50,13 +59,4 @@ func Decoder(dialect string) (engines.Decoder, error) {
 		}
 	}
 	return nil, fmt.Errorf("decode the dialect %q: this build has no decoder for it", dialect)
-}
-
-// Schemes are all schemes of -engine URLs, in the order of the table.
-func Schemes() []string {
-	var all []string
-	for _, r := range table {
-		all = append(all, r.schemes...)
-	}
-	return all
 }
