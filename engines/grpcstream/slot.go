@@ -127,6 +127,10 @@ func (s *Slot) send(ctx context.Context, m engines.Message, into *capture.Captur
 	defer cancel()
 	stream, err := l.client.NewStream(call, &streamDesc, s.cfg.Method)
 	if err == nil {
+		// Asking for its context binds a stream to its first attempt. Else the
+		// library, WithDisableRetry or not, sends a request once more that the
+		// server says it has not worked on, and two would be measured as one.
+		stream.Context()
 		err = exchange(stream, m, &receiver{conn: conn, into: into})
 	}
 	into.Send, _ = conn.stamps.Sent()
@@ -219,6 +223,8 @@ func (s *Slot) classify(ctx context.Context, conn *sniffer, err error, into *cap
 		return engines.Errorf(engines.Oversize, "%s: a message is larger than %d bytes: %s", what, s.cfg.limit(), st.Message())
 	case into.Trailer.Clean:
 		return engines.Errorf(StatusClass(st.Code(), started), "%s: the server answered %s: %s", what, st.Code(), st.Message())
+	case conn.refused.Load() && !started:
+		return engines.Errorf(engines.Throttled, "%s: the server refused the request before it worked on it (REFUSED_STREAM): lower the concurrency, or let the server take more requests at once", what)
 	case conn.reset.Load(): // whatever code the library makes of it
 		return engines.Errorf(StatusClass(codes.Unavailable, started), "%s: %s", what, st.Message())
 	case st.Code() == codes.Unavailable && into.Send != 0 && !conn.cut.Load() && conn.goaway.Load() == nil:

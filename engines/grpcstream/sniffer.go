@@ -29,6 +29,7 @@ type sniffer struct {
 	stream   atomic.Uint32 // the id of that frame; 0: not written yet
 	oversize atomic.Bool   // a message of the stream was above limit
 	reset    atomic.Bool   // the server reset the stream
+	refused  atomic.Bool   // it did so before it worked on it, by its own word
 	greeting atomic.Uint32 // what the peer speaks
 	goaway   atomic.Pointer[string]
 	ended    atomic.Bool // reading or writing failed
@@ -41,6 +42,7 @@ type sniffer struct {
 	messages    messageScanner
 	following   uint32 // the stream that messages belongs to
 	headersEnd  bool   // the header block at hand ends the stream
+	resetCode   uint32 // of the RST_STREAM at hand, as much of it as has come
 	goawayBytes []byte
 
 	// The writer's.
@@ -66,6 +68,7 @@ func (s *sniffer) arm() {
 	s.stream.Store(0)
 	s.oversize.Store(false)
 	s.reset.Store(false)
+	s.refused.Store(false)
 	s.stamps.Arm()
 	s.armed.Store(true)
 }
@@ -122,7 +125,7 @@ func (s *sniffer) follow(p []byte) {
 		case http2.FrameHeaders, http2.FrameContinuation:
 			s.followHeaders(piece, e)
 		case http2.FrameRSTStream:
-			s.reset.Store(true)
+			s.followReset(piece)
 		}
 	}
 }
@@ -156,6 +159,19 @@ func (s *sniffer) followHeaders(p piece, e arrival) {
 		e.what = trailer
 	}
 	s.push(e)
+}
+
+func (s *sniffer) followReset(p piece) {
+	if p.begins {
+		s.resetCode = 0
+	}
+	for _, b := range p.payload {
+		s.resetCode = s.resetCode<<8 | uint32(b)
+	}
+	if p.ends {
+		s.refused.Store(http2.ErrCode(s.resetCode) == http2.ErrCodeRefusedStream)
+		s.reset.Store(true)
+	}
 }
 
 // maxGoAway is as much of a GOAWAY frame as is kept: two numbers, and the
