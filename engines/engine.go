@@ -156,7 +156,15 @@ type Exchange struct {
 type Event struct {
 	Arrival time.Duration // arrival of the chunk that completed it
 	Tokens  int           // how many it carried; 0: not known
-	Chunk   int           // index of that chunk; events with one index are coalesced
+	Chunk   int           // index of that chunk
+}
+
+// Coalesced reports whether one read of the connection completed both events,
+// so that nothing is known of the time between them. That read need not be one
+// chunk: over TLS each record that it brings becomes a chunk of its own, and
+// over gRPC each message, all with the read's arrival.
+func (e Event) Coalesced(with Event) bool {
+	return e.Chunk == with.Chunk || e.Arrival == with.Arrival
 }
 
 // Reply is what one capture says.

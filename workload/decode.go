@@ -163,7 +163,7 @@ func (s *Sample) takeEvents(events []engines.Event) {
 	s.FirstToken, s.LastToken = events[0].Arrival, events[len(events)-1].Arrival
 	s.FirstEvent = events[0].Tokens
 	for _, e := range events {
-		if e.Chunk == events[0].Chunk {
+		if e.Coalesced(events[0]) {
 			s.FirstRead++
 		}
 	}
@@ -174,7 +174,7 @@ func (s *Sample) takeEvents(events []engines.Event) {
 		s.GapTokens = append(s.GapTokens, events[i].Tokens)
 	}
 	for i := range events {
-		if i > 0 && events[i].Chunk == events[i-1].Chunk || i+1 < len(events) && events[i].Chunk == events[i+1].Chunk {
+		if i > 0 && events[i].Coalesced(events[i-1]) || i+1 < len(events) && events[i].Coalesced(events[i+1]) {
 			s.Coalesced++
 		}
 	}

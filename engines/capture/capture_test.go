@@ -143,6 +143,27 @@ func TestKernelStampsComeFromTheFirstReadOn(t *testing.T) {
 	}
 }
 
+// Over TLS a record's end rarely is a read's, and what came in one packet must
+// not look as if it had come one after the other.
+func TestReadsOfOnePacketHaveOneArrival(t *testing.T) {
+	client, server := pair(t)
+	conn := capture.Wrap(client)
+	if conn.Stamp() == capture.User {
+		t.Skip("this system does not stamp received data")
+	}
+	packet := make([]byte, 200)
+	_, err := server.Write(packet)
+	require.NoError(t, err)
+	arrivals := map[time.Duration]bool{}
+	for range packet {
+		_, err := conn.Read(make([]byte, 1))
+		require.NoError(t, err)
+		arrival, _ := conn.Last()
+		arrivals[arrival] = true
+	}
+	require.Len(t, arrivals, 1)
+}
+
 func TestSendIsTheFirstWriteSinceArm(t *testing.T) {
 	client, server := pair(t)
 	go io.Copy(io.Discard, server)

@@ -40,9 +40,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stamp notes a read. Bytes arrive in order; two reads of one packet have one
-// kernel stamp, which two readings of the clocks may put a nanosecond apart
-// the wrong way round.
+// stamp notes a read. Bytes arrive in order, also where a stepped wall clock
+// says otherwise.
 func (c *Conn) stamp(arrival, seen time.Duration) {
 	if last := c.arrival.Load(); last != 0 {
 		arrival = max(arrival, time.Duration(last))

@@ -25,6 +25,7 @@ type kernelReader struct {
 	recv  func(fd uintptr) bool // recvmsg, made once so that a read makes no closure
 	n     int
 	errno syscall.Errno
+	stamp int64 // of the read before
 }
 
 // newKernelReader is nil where c is not a TCP socket or the kernel will not
@@ -111,11 +112,19 @@ func (c *Conn) readKernel(p []byte) (int, error) {
 	arrival := seen
 	if stamp, ok := k.kernelTime(); !ok {
 		c.missed.Store(true)
-	} else if gap := now.UnixNano() - stamp; gap > 0 {
-		// The gap is taken between two wall-clock readings microseconds
-		// apart and then applied to the monotonic clock, so that a stepped
-		// wall clock matters only if the step falls into the gap.
-		arrival = seen - time.Duration(gap)
+	} else {
+		if gap := now.UnixNano() - stamp; gap > 0 {
+			// The gap is taken between two wall-clock readings microseconds
+			// apart and then applied to the monotonic clock, so that a stepped
+			// wall clock matters only if the step falls into the gap.
+			arrival = seen - time.Duration(gap)
+		}
+		if stamp == k.stamp {
+			// The rest of a packet. Another reading of the clocks would put it
+			// nanoseconds apart from its beginning.
+			arrival, _ = c.Last()
+		}
+		k.stamp = stamp
 	}
 	c.stamp(arrival, seen)
 	return k.n, nil

@@ -157,10 +157,10 @@ func (c *Comparison) addTimes(reply engines.Reply, send time.Duration, written [
 	c.Span = c.last - c.first
 	c.Events += len(reply.Events)
 	for i := 1; i < len(reply.Events); i++ {
-		if reply.Events[i].Chunk == reply.Events[i-1].Chunk {
+		before, after := reply.Events[i-1], reply.Events[i]
+		if after.Coalesced(before) {
 			c.Coalesced++
 		}
-		before, after := reply.Events[i-1], reply.Events[i]
 		c.ITLs = append(c.ITLs, (after.Arrival-before.Arrival)-(written[after.Chunk]-written[before.Chunk]))
 	}
 }

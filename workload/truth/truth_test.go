@@ -145,6 +145,12 @@ func TestWhatWasReadTogetherIsHeldAgainstItsLastWrite(t *testing.T) {
 	require.Equal(t, 1*ms, c.Latency.Mean().Error())
 }
 
+func TestRecordsOfOneReadAreCoalesced(t *testing.T) {
+	c, err := compare(captured(10*ms, "abc", chunk(110*ms, 1), chunk(131*ms, 2), chunk(131*ms, 3)), played())
+	require.NoError(t, err)
+	require.Equal(t, 1, c.Coalesced)
+}
+
 func TestWhatDoesNotMatchIsAnErrorThatNamesTheRequest(t *testing.T) {
 	_, err := compare(captured(0, "ab", chunk(1, 2)), played())
 	require.ErrorContains(t, err, "request 0: 2 bytes came of 3")
