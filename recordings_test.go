@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -94,4 +95,15 @@ func TestTheRecordingsAreOfWhatTheirNamesSay(t *testing.T) {
 			require.Equal(t, s.Wanted, *s.Tokens, "%s: request %d", name, s.Index)
 		}
 	})
+}
+
+// What stands in one directory is replayed together.
+func TestTheRecordingsOfADirectoryCanBeReplayedTogether(t *testing.T) {
+	together := map[string][]*fixtures.Recording{}
+	eachRecording(t, func(t *testing.T, name string, rec *fixtures.Recording) {
+		together[path.Dir(name)] = append(together[path.Dir(name)], rec)
+	})
+	for dir, all := range together {
+		require.NoError(t, alike(all), dir)
+	}
 }
