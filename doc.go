@@ -83,6 +83,8 @@
 // cells already measured keep their lines and the others fail.
 //
 // Unless -benchtime says otherwise (as -benchtime=3x), a cell is one load run.
+// Unless -run says otherwise, -bench runs no tests: they would take their time
+// between the engines' first answers and the load.
 //
 // # Files
 //

@@ -13,7 +13,7 @@ import (
 func TestTheManualNamesEveryFlagAndNoOther(t *testing.T) {
 	text, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
-	known := map[string]bool{"bench": true, "tags": true, "count": true, "benchtime": true} // go test's own
+	known := map[string]bool{"bench": true, "run": true, "tags": true, "count": true, "benchtime": true} // go test's own
 	f := flag.NewFlagSet("", flag.ContinueOnError)
 	new(options).register(f)
 	f.VisitAll(func(f *flag.Flag) {

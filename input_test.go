@@ -103,3 +103,29 @@ func TestWithoutABenchmarkNoEngineIsAsked(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	require.NotContains(t, string(out), "Unit ")
 }
+
+// The child's -skip leaves it one test, so that one which runs tests against
+// its orders does not run this one too.
+func TestABenchmarkRunsTestsOnlyIfRunSaysSo(t *testing.T) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	const one = "TestSelectsAsPackageTestingDoes"
+	args := []string{"-test.bench=.", "-replay=" + recorded(t, cell(t, 1, "")), "-test.v", "-test.skip=^(Example|Fuzz|Test([^S]|S[^e]))"}
+	for _, test := range []struct {
+		name string
+		args []string
+		runs bool
+	}{
+		{"not given", nil, false},
+		{"given", []string{"-test.run=" + one}, true},
+		{"given as every test", []string{"-test.run="}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			out, err := exec.CommandContext(t.Context(), exe, append(args, test.args...)...).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			require.Contains(t, string(out), "BenchmarkServe/engine=vllm/concurrency=1")
+			require.Equal(t, test.runs, strings.Contains(string(out), one), "%s", out)
+		})
+	}
+}

@@ -24,7 +24,9 @@ import (
 // measured because of what was asked for.
 //
 // Without -bench it runs the tests alone and asks no engine anything. With it,
-// and without -benchtime, a cell is one load run (-benchtime=1x); benchmarks of
+// and without -benchtime, a cell is one load run (-benchtime=1x), and without
+// -run no test runs (-run=^$), so that nothing stands between the engines'
+// answer to the first question and the load, or beside it; benchmarks of
 // another kind are better kept in another package.
 func Main(m *testing.M, source ...Source) {
 	replay.MaybeServe()
@@ -99,6 +101,9 @@ func (s *session) begin(source []Source) error {
 		return err
 	}
 	if err := s.oneRunACell(); err != nil {
+		return err
+	}
+	if err := s.noTests(); err != nil {
 		return err
 	}
 	if err := s.directories(); err != nil {
@@ -212,6 +217,17 @@ func (s *session) oneRunACell() error {
 		return fmt.Errorf("-benchtime=%s: a cell is measured by whole load runs; say how many, as -benchtime=3x, or repeat it with -count", value)
 	}
 	return nil
+}
+
+// noTests makes -run=^$ the default: go test runs the tests of a package before
+// its benchmarks, again for each -count, and takes the time for it from engines
+// that have just answered. A -run that was given, even an empty one, stands.
+func (s *session) noTests() error {
+	const name = "test.run"
+	if s.set[name] {
+		return nil
+	}
+	return flag.Set(name, "^$")
 }
 
 func (s *session) cellNames() []string {
