@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"syscall"
+
+	"enginebench/engines/capture"
 )
 
 // Class is what kind of failure a request met. The set is closed: results,
@@ -28,7 +30,7 @@ const (
 	IdleTimeout    Class = "idle-timeout"    // events stopped coming
 	RequestTimeout Class = "request-timeout" // the whole reply took too long
 	Protocol       Class = "protocol"        // bytes that the protocol or the dialect forbids
-	Oversize       Class = "oversize"        // an event larger than the dialect's limit
+	Oversize       Class = "oversize"        // an event larger than the dialect's limit, or a reply without end
 	Empty          Class = "empty"           // a whole reply without a token
 	WrongCount     Class = "wrong-count"     // N tokens were forced and another number came
 	Cancelled      Class = "cancelled"       // given up by the client: Ctrl-C, end of the run
@@ -97,6 +99,12 @@ func Transport(ctx context.Context, err error, started bool) *Error {
 		return &Error{Class: RequestTimeout, Err: err}
 	}
 	return &Error{Class: Protocol, Err: err}
+}
+
+// Oversized is the error of a reply whose capture has no room for what comes.
+func Oversized(c *capture.Capture) *Error {
+	return Errorf(Oversize, "more came than captures may take, after %.1f MiB in %d chunks of this reply: see that the engine keeps to the output tokens that are asked for, or raise -capture-memory",
+		float64(len(c.Data))/(1<<20), len(c.Chunks))
 }
 
 // Advice says what to do about a connection that could not be made for want of

@@ -105,13 +105,17 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Run, error) {
 // captures do not fit.
 func (r *Runner) reserve(p *Plan) error {
 	size := p.OutputTokens * eventBytes
-	if need := capture.Size(len(p.Requests), size, p.OutputTokens+8); r.Limits.Memory > 0 && need > r.Limits.Memory {
+	need := capture.Size(len(p.Requests), size, p.OutputTokens+8)
+	if r.Limits.Memory > 0 && need > r.Limits.Memory {
 		return fmt.Errorf("plan a run of %s: its captures may take %d MB and %d MB are allowed: ask for fewer requests or output tokens, or raise -capture-memory",
 			p.Cell, need>>20, r.Limits.Memory>>20)
 	}
 	if len(r.captures) < len(p.Requests) || r.size < size {
 		r.captures = capture.New(len(p.Requests), size, p.OutputTokens+8)
 		r.size = size
+		if r.Limits.Memory > 0 {
+			capture.Limit(r.captures, r.Limits.Memory-need)
+		}
 	}
 	for _, c := range r.captures {
 		c.Reset()

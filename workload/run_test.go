@@ -265,6 +265,14 @@ func TestARunnerUsesItsSlotsAndCapturesAgain(t *testing.T) {
 	})
 }
 
+func TestCapturesOfARunGrowWithinItsMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		run, _ := runFake(t, &fake{}, Limits{Memory: 1 << 30}, Shape{Concurrency: 1, Requests: 1, OutputTokens: 1})
+		require.True(t, run.Captures[0].Fits(32<<20))
+		require.False(t, run.Captures[0].Fits(1<<30))
+	})
+}
+
 func TestAPlanTooLargeForTheMemoryIsRefused(t *testing.T) {
 	r := &Runner{Engine: &fake{}, Limits: Limits{Memory: 1 << 20}}
 	_, err := r.Run(t.Context(), mustPlan(Shape{Concurrency: 1, Requests: 1000, OutputTokens: 512}))

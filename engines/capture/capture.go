@@ -15,7 +15,6 @@ package capture
 import (
 	"sync/atomic"
 	"time"
-	"unsafe"
 )
 
 // Chunk is the bytes of one read of an HTTP body, or one gRPC message.
@@ -75,6 +74,8 @@ type Capture struct {
 	Err      error // what ended the transport early, an *engines.Error; nil for a stream that ended by itself
 
 	progress atomic.Int64
+	limits   *limits // on growing; nil: none
+	grown    int     // bytes of memory beyond what New gave
 }
 
 // Chunk returns the bytes of chunk i, valid until the next Reset.
@@ -84,40 +85,6 @@ func (c *Capture) Chunk(i int) []byte {
 		start = c.Chunks[i-1].End
 	}
 	return c.Data[start:c.Chunks[i].End]
-}
-
-// minRoom is the least space offered to a read: the size of the buffer that
-// net/http reads through, so that one read never needs two.
-const minRoom = 8 << 10
-
-// Room returns free space of Data, to read a chunk into. It allocates only
-// when the capacity given by [New] or an earlier use is used up.
-func (c *Capture) Room() []byte {
-	if cap(c.Data)-len(c.Data) < minRoom {
-		c.Data = grow(c.Data, minRoom)
-	}
-	return c.Data[len(c.Data):cap(c.Data)]
-}
-
-// Commit makes the first n bytes of [Capture.Room] a chunk.
-func (c *Capture) Commit(n int, arrival, seen time.Duration) {
-	c.Data = c.Data[:len(c.Data)+n]
-	c.Chunks = append(c.Chunks, Chunk{Arrival: arrival, Seen: seen, End: len(c.Data)})
-}
-
-// Append copies p into the capture as one chunk.
-func (c *Capture) Append(p []byte, arrival, seen time.Duration) {
-	if cap(c.Data)-len(c.Data) < len(p) {
-		c.Data = grow(c.Data, len(p))
-	}
-	c.Data = append(c.Data, p...)
-	c.Chunks = append(c.Chunks, Chunk{Arrival: arrival, Seen: seen, End: len(c.Data)})
-}
-
-func grow(b []byte, room int) []byte {
-	bigger := make([]byte, len(b), 2*cap(b)+room)
-	copy(bigger, b)
-	return bigger
 }
 
 // Progressed notes that an event was completed at t. It and
@@ -166,7 +133,7 @@ func (c *Capture) Rebase(epoch time.Duration) {
 
 // Size is how many bytes [New] takes for as much.
 func Size(n, size, chunks int) int {
-	return n * (size + minRoom + chunks*int(unsafe.Sizeof(Chunk{})))
+	return n * (size + minRoom + chunks*markSize)
 }
 
 // New makes n captures that hold size bytes in chunks chunks each before they

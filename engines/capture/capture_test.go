@@ -81,6 +81,51 @@ func TestUserStampsAreThoseOfTheWholeCapture(t *testing.T) {
 	require.Zero(t, old.Trailer)
 }
 
+// fill reads n bytes a chunk into a capture until it is full or holds most of
+// them.
+func fill(c *capture.Capture, n, most int) {
+	for len(c.Data) < most && c.Fits(n) {
+		c.Commit(min(n, len(c.Room())), 1, 1)
+	}
+}
+
+func TestALimitedCaptureStopsGrowing(t *testing.T) {
+	const mib = 1 << 20
+	for name, test := range map[string]struct{ chunk, spare, least, most int }{
+		"little is spared":    {8 << 10, 0, 17 * mib, 64 * mib},
+		"much is spared":      {8 << 10, 2 << 30, 64 * mib, 128 * mib},
+		"a chunk is one byte": {1, 0, mib, 4 * mib}, // its mark takes 24
+	} {
+		t.Run(name, func(t *testing.T) {
+			captures := capture.New(1, 100, 10)
+			capture.Limit(captures, test.spare)
+			c := captures[0]
+			fill(c, test.chunk, 1<<30)
+			require.Empty(t, c.Room())
+			require.GreaterOrEqual(t, len(c.Data), test.least)
+			require.LessOrEqual(t, len(c.Data), test.most)
+			require.Len(t, c.Data, c.Chunks[len(c.Chunks)-1].End)
+		})
+	}
+}
+
+func TestLimitedCapturesShareWhatIsSpared(t *testing.T) {
+	captures := capture.New(20, 100, 10)
+	capture.Limit(captures, 128<<20) // each may have 64 MiB
+	held := func() (all int) {
+		for _, c := range captures {
+			fill(c, 64<<10, 10<<20)
+			all += cap(c.Data)
+		}
+		return all
+	}
+	require.LessOrEqual(t, held(), 129<<20)
+	for _, c := range captures {
+		c.Reset()
+	}
+	require.LessOrEqual(t, held(), 129<<20, "memory that is used again is not asked for again")
+}
+
 // pair is two ends of a loopback connection.
 func pair(tb testing.TB) (client, server net.Conn) {
 	tb.Helper()

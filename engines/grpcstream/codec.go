@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 
+	"enginebench/engines"
 	"enginebench/engines/capture"
 )
 
@@ -32,8 +33,7 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 		*to = data.Materialize()
 		return nil
 	case *receiver:
-		to.receive(data)
-		return nil
+		return to.receive(data)
 	}
 	return fmt.Errorf("unmarshal to %T: want *[]byte or *receiver", v)
 }
@@ -43,10 +43,16 @@ type receiver struct {
 	conn *sniffer
 	into *capture.Capture
 	lost int // messages whose arrival the sniffer did not have
+	full *engines.Error
 }
 
 // receive makes one message one chunk, stamped when its last byte arrived.
-func (r *receiver) receive(data mem.BufferSlice) {
+func (r *receiver) receive(data mem.BufferSlice) error {
+	if !r.into.Fits(data.Len()) {
+		r.full = engines.Oversized(r.into)
+		r.conn.oversize.Store(true)
+		return r.full
+	}
 	e, ok := r.conn.next()
 	for ok && e.what == head {
 		r.into.Head.Arrival, r.into.Head.Seen = e.at, e.seen
@@ -62,4 +68,5 @@ func (r *receiver) receive(data mem.BufferSlice) {
 	}
 	r.into.Commit(0, e.at, e.seen)
 	r.into.Progressed(e.seen)
+	return nil
 }

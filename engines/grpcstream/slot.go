@@ -164,6 +164,9 @@ func exchange(stream grpc.ClientStream, m engines.Message, to *receiver) error {
 	}
 	for {
 		if err := stream.RecvMsg(to); err != nil {
+			if to.full != nil {
+				return to.full
+			}
 			if to.lost > 0 && errors.Is(err, io.EOF) {
 				return engines.Errorf(engines.Protocol, "%d messages were received that were not seen on the connection", to.lost)
 			}

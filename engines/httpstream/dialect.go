@@ -42,7 +42,9 @@ func CheckOptions(spec engines.Spec, dialect string, known []Option) error {
 // The error is that of the slot or of the reply; a reply without a token is
 // none, since a model may end at once.
 func (c *Config) Ask(ctx context.Context, slot engines.Slot, d engines.Decoder, m engines.Message) (engines.Reply, engines.Exchange, error) {
-	into := capture.New(1, 64<<10, 64)[0]
+	captures := capture.New(1, 64<<10, 64)
+	capture.Limit(captures, 0)
+	into := captures[0]
 	sent := slot.Send(ctx, m, into)
 	exchange := engines.Exchange{Method: "POST " + c.Path, Status: into.Head.Status,
 		Type: http.Header(into.Head.Header).Get("Content-Type"), Body: into.Data, Asked: m.Body}

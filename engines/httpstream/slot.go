@@ -114,6 +114,9 @@ func (s *Slot) read(ctx context.Context, resp *http.Response, into *capture.Capt
 	conn := s.link.stamps
 	for {
 		room := into.Room()
+		if len(room) == 0 {
+			return s.unread(engines.Oversized(into))
+		}
 		n, err := resp.Body.Read(room)
 		if n > 0 {
 			arrival, seen := conn.Last()
@@ -135,9 +138,13 @@ func (s *Slot) read(ctx context.Context, resp *http.Response, into *capture.Capt
 			into.Trailer = capture.Trailer{Arrival: at, Seen: seen, Clean: true}
 			return nil
 		}
-		failure := engines.Transport(ctx, err, true)
-		return &engines.Error{Class: failure.Class, Err: fmt.Errorf("read the reply of %s: %w", s.url, failure.Err)}
+		return s.unread(engines.Transport(ctx, err, true))
 	}
+}
+
+// unread is the error of a reply that was not read to its end.
+func (s *Slot) unread(why *engines.Error) *engines.Error {
+	return &engines.Error{Class: why.Class, Err: fmt.Errorf("read the reply of %s: %w", s.url, why.Err)}
 }
 
 // progress reports whether a chunk brings an event on. A line's end completes

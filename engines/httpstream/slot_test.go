@@ -161,6 +161,26 @@ func TestFailuresOfTheConnectionHaveTheirClasses(t *testing.T) {
 	}
 }
 
+func TestAReplyWithoutEndIsOversize(t *testing.T) {
+	address := rawServer(t, func(c net.Conn) {
+		http.ReadRequest(bufio.NewReader(c))
+		io.WriteString(c, streamHead)
+		events := httpChunk(strings.Repeat("data: 1\n\n", 10_000))
+		for {
+			if _, err := io.WriteString(c, events); err != nil {
+				return
+			}
+		}
+	})
+	captures := capture.New(1, 1<<12, 8)
+	capture.Limit(captures, 0)
+	err := sendInto(t, address, captures[0])
+	require.Equal(t, engines.Oversize, engines.ClassOf(err), "%v", err)
+	require.Regexp(t, `read the reply of http.*after [0-9.]+ MiB in \d+ chunks.*-capture-memory`, err.Error())
+	require.Less(t, len(captures[0].Data), 64<<20)
+	require.False(t, captures[0].Trailer.Clean)
+}
+
 func TestACauseOfTheContextNamesTheClass(t *testing.T) {
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
