@@ -180,7 +180,6 @@ func total(datatype string, raw []byte) (int, error) {
 // reply puts together what was read.
 func (r *reading) reply() engines.Reply {
 	reply := engines.Reply{PromptTokens: r.prompt, CachedTokens: -1, Finish: r.finish, IDs: r.ids, ServerTTFT: r.ttft}
-	read := reads{chunks: r.c.Chunks}
 	running := cumulative(r.responses)
 	var all strings.Builder
 	shown := ""
@@ -196,28 +195,11 @@ func (r *reading) reply() engines.Reply {
 			reply.Tokens += now.tokens
 		}
 		if now.tokens > 0 || now.counted == "" && fresh != "" {
-			reply.Events = append(reply.Events, engines.Event{Arrival: r.c.Chunks[now.chunk].Arrival, Tokens: now.tokens, Chunk: read.of(now.chunk)})
+			reply.Events = append(reply.Events, engines.Event{Arrival: r.c.Chunks[now.chunk].Arrival, Tokens: now.tokens, Chunk: now.chunk})
 		}
 	}
 	reply.Text = all.String()
 	return reply
-}
-
-// reads tells which read completed a chunk, by the first chunk that read
-// completed: events of one read have one index. The messages of one read share
-// its arrival. It must be asked in order.
-type reads struct {
-	chunks      []capture.Chunk
-	first, next int
-}
-
-func (r *reads) of(chunk int) int {
-	for ; r.next <= chunk; r.next++ {
-		if r.next == 0 || r.chunks[r.next].Arrival != r.chunks[r.next-1].Arrival {
-			r.first = r.next
-		}
-	}
-	return r.first
 }
 
 // cumulative tells text that is repeated with each response, as llmapi and a

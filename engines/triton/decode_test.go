@@ -177,11 +177,13 @@ func TestDecodeReadsEachDialect(t *testing.T) {
 	}
 }
 
-func TestDecodeGivesMessagesOfOneReadOneIndex(t *testing.T) {
+func TestMessagesOfOneReadAreCoalescedEvents(t *testing.T) {
 	c := captured(more(ids(1)), more(ids(2)), more(ids(3)), last(ids(4)))
 	c.Chunks[2].Arrival = c.Chunks[1].Arrival // messages 1 and 2 came in one read
-	r := decode(t, TensorRTLLM, c)
-	require.Equal(t, []int{0, 1, 1, 3}, []int{r.Events[0].Chunk, r.Events[1].Chunk, r.Events[2].Chunk, r.Events[3].Chunk})
+	e := decode(t, TensorRTLLM, c).Events
+	require.False(t, e[1].Coalesced(e[0]))
+	require.True(t, e[2].Coalesced(e[1]))
+	require.False(t, e[3].Coalesced(e[2]))
 }
 
 func TestDecodeMultipliesReusedBlocksByTheirSize(t *testing.T) {

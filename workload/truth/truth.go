@@ -83,8 +83,8 @@ func (p Pair[T]) Share() float64 {
 // what was played. Replies must be whole. The error says which request was not
 // played, failed, or brought other bytes than were written.
 //
-// Where the client read several written chunks at once, what it read is held
-// against the last of them: the kernel's stamp is that of the last byte.
+// Each chunk, and each event in it, is held against its own write, also where
+// the client read several chunks at once and so has one arrival for all.
 func Compare(run *workload.Run, d engines.Decoder, rec *fixtures.Recording, report replay.Report) (Comparison, error) {
 	c := Comparison{Late: report.Late}
 	played := map[int]replay.Played{}
@@ -126,13 +126,19 @@ func (c *Comparison) add(got *capture.Capture, epoch time.Duration, d engines.De
 	if len(reply.Events) == 0 {
 		return errors.New("no token came")
 	}
-	written := make([]time.Duration, len(got.Chunks)) // by chunk read, the write of its last byte
-	for i, chunk := range got.Chunks {
-		k, _ := slices.BinarySearchFunc(played.Chunks, chunk.End, func(w capture.Chunk, end int) int { return w.End - end })
-		written[i] = p.Chunks[k]
-		if played.Chunks[k].End == chunk.End {
-			c.Chunks = append(c.Chunks, chunk.Arrival+epoch-written[i])
+	if len(reply.Events) != len(script.Events) {
+		return fmt.Errorf("%d token events were read of %d written", len(reply.Events), len(script.Events))
+	}
+	read := 0 // the chunk that completed the one written
+	for k, chunk := range played.Chunks {
+		for got.Chunks[read].End < chunk.End {
+			read++
 		}
+		c.Chunks = append(c.Chunks, got.Chunks[read].Arrival+epoch-p.Chunks[k])
+	}
+	written := make([]time.Duration, len(script.Events)) // by event
+	for i, e := range script.Events {
+		written[i] = p.Chunks[e.Chunk]
 	}
 	c.Requests++
 	c.Tokens.Reported, c.Tokens.True = c.Tokens.Reported+reply.Tokens, c.Tokens.True+script.Tokens
@@ -140,16 +146,19 @@ func (c *Comparison) add(got *capture.Capture, epoch time.Duration, d engines.De
 	return nil
 }
 
+// addTimes takes in a reply whose events were written at the times given, to a
+// request that arrived at the server at arrival.
 func (c *Comparison) addTimes(reply engines.Reply, send time.Duration, written []time.Duration, arrival time.Duration) {
 	first, last := reply.Events[0], reply.Events[len(reply.Events)-1]
-	ttft := Pair[time.Duration]{first.Arrival - send, written[first.Chunk] - arrival}
-	latency := Pair[time.Duration]{last.Arrival - send, written[last.Chunk] - arrival}
+	begin, end := written[0], written[len(written)-1]
+	ttft := Pair[time.Duration]{first.Arrival - send, begin - arrival}
+	latency := Pair[time.Duration]{last.Arrival - send, end - arrival}
 	c.TTFT.add(ttft)
 	c.Latency.add(latency)
 	if n := time.Duration(reply.Tokens - first.Tokens); n > 0 {
 		c.TPOT.add(Pair[time.Duration]{(latency.Reported - ttft.Reported) / n, (latency.True - ttft.True) / n})
 	}
-	if begin, end := written[first.Chunk], written[last.Chunk]; c.Events == 0 {
+	if c.Events == 0 {
 		c.first, c.last = begin, end
 	} else {
 		c.first, c.last = min(c.first, begin), max(c.last, end)
@@ -161,7 +170,7 @@ func (c *Comparison) addTimes(reply engines.Reply, send time.Duration, written [
 		if after.Coalesced(before) {
 			c.Coalesced++
 		}
-		c.ITLs = append(c.ITLs, (after.Arrival-before.Arrival)-(written[after.Chunk]-written[before.Chunk]))
+		c.ITLs = append(c.ITLs, (after.Arrival-before.Arrival)-(written[i]-written[i-1]))
 	}
 }
 

@@ -137,12 +137,17 @@ func TestReportedAndTrueQuantilesAreTakenEachByItself(t *testing.T) {
 	require.Zero(t, truth.Times{}.Mean())
 }
 
-func TestWhatWasReadTogetherIsHeldAgainstItsLastWrite(t *testing.T) {
-	c, err := compare(captured(10*ms, "abc", chunk(110*ms, 1), chunk(131*ms, 3)), played())
+// A chunk that was read with the next is late by the time between them: TTFT is
+// 131-10 where 5110-5010 is true, and the gap of 11 ms is lost.
+func TestWhatWasReadTogetherIsHeldAgainstItsOwnWrite(t *testing.T) {
+	c, err := compare(captured(10*ms, "abc", chunk(121*ms, 2), chunk(130*ms, 3)), played())
 	require.NoError(t, err)
 	require.Equal(t, 1, c.Coalesced)
-	require.Equal(t, []time.Duration{0, 1 * ms}, c.Chunks) // 110-110 and 131-130
-	require.Equal(t, 1*ms, c.Latency.Mean().Error())
+	require.Equal(t, []time.Duration{0, 0, 11 * ms}, c.Chunks) // 121-110, 121-121 and 130-130, sorted
+	require.Equal(t, 11*ms, c.TTFT.Mean().Error())
+	require.Zero(t, c.Latency.Mean().Error())
+	require.Equal(t, -5500*time.Microsecond, c.TPOT.Mean().Error()) // (130-121)/2 where (130-110)/2 are true
+	require.Equal(t, []time.Duration{-11 * ms, 0}, c.ITLs)
 }
 
 func TestRecordsOfOneReadAreCoalesced(t *testing.T) {
