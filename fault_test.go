@@ -192,11 +192,11 @@ func TestAnInterruptKeepsWhatWasMeasured(t *testing.T) {
 	p := begin(t, "", "-replay="+recorded(t, cell(t, 1, ""), cell(t, 16, "", slow), cell(t, 32, "")))
 	child := p.inFlight(t, 16)
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
-	require.Equal(t, 1, p.code(t))
+	require.Equal(t, 130, p.code(t))
 	require.Len(t, p.lines("concurrency=1"), 1)
 	require.Contains(t, p.stdout.String(), "the run was given up: cancelled: interrupted")
 	require.Contains(t, p.stdout.String(), "not measured: cancelled: interrupted", "the cell that was not begun")
-	require.Contains(t, p.stderr.String(), "2 runs of cells failed")
+	require.Contains(t, p.stderr.String(), "interrupted: 1 runs of cells measured, 2 failed")
 	await(t, "the end of the replay server", func() bool { return !alive(child) })
 }
 
@@ -221,7 +221,7 @@ func TestAnInterruptEndsAPreflight(t *testing.T) {
 			require.NoError(t, err)
 			defer conn.Close()
 			require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
-			require.Equal(t, 2, p.code(t))
+			require.Equal(t, 130, p.code(t))
 			require.Contains(t, p.stderr.String(), "interrupted")
 			require.Equal(t, 1, strings.Count(p.stderr.String(), "\n"), p.stderr.String())
 		})

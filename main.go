@@ -20,8 +20,9 @@ import (
 // Main runs a test binary that measures engines: TestMain calls it and it does
 // not return. It owns the flags, the lines before the results, the replay
 // child, and the exit code: 1 if a cell failed or none was measured, which
-// package testing forgets from the second -count on, and 2 if nothing was
-// measured because of what was asked for.
+// package testing forgets from the second -count on, 2 if nothing was measured
+// because of what was asked for, and 130 if it was interrupted, so that what
+// repeats it ends too.
 //
 // Without -bench it runs the tests alone and asks no engine anything. With it,
 // and without -benchtime, a cell is one load run (-benchtime=1x), and without
@@ -66,12 +67,18 @@ func run(m *testing.M, source []Source) int {
 	defer s.end()
 	if err := s.begin(source); err != nil {
 		fmt.Fprintf(os.Stderr, "# enginebench: %s\n", line.Flat(err.Error()))
+		if s.interrupted() {
+			return exitInterrupted
+		}
 		return 2
 	}
 	s.header(os.Stdout)
 	current = s
 	code := m.Run()
 	switch {
+	case s.interrupted():
+		fmt.Fprintf(os.Stderr, "# enginebench: interrupted: %d runs of cells measured, %d failed\n", s.measuredN, s.failedN)
+		return exitInterrupted
 	case s.failedN > 0:
 		fmt.Fprintf(os.Stderr, "# enginebench: %d runs of cells failed\n", s.failedN)
 		return 1
@@ -158,6 +165,10 @@ func (s *session) directories() error {
 	return nil
 }
 
+// exitInterrupted is the exit code that shells give a program which an
+// interrupt ended.
+const exitInterrupted = 130
+
 // errInterrupted is why cells after a Ctrl-C have no numbers.
 var errInterrupted = engines.Errorf(engines.Cancelled, "interrupted")
 
@@ -174,6 +185,8 @@ func (s *session) interruptible() context.Context {
 	}()
 	return ctx
 }
+
+func (s *session) interrupted() bool { return s.ctx != nil && s.ctx.Err() != nil }
 
 // mostSlots is how many connections the largest cell has.
 func (s *session) mostSlots() int {
