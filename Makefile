@@ -30,13 +30,63 @@ WITH_TOKENIZERS    = $(if $(LDFLAGS_TOKENIZERS),CGO_ENABLED=1 CGO_LDFLAGS='$(LDF
 help: ## list the targets
 	@grep -E '^[a-z][a-z -]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z -]+):.*## (.*)/  \1\t\2/' | expand -t 18
 
+# $(call passes,COUNT,OUT,command) runs a test binary COUNT times, a whole pass
+# each, and puts lines and samples into OUT and its .samples. They are written
+# beside, since a run that comes to nothing must not cost an earlier one: a
+# pass in .pass, whole passes in .part. A pass that was interrupted, or could
+# not do what was asked (exit code 2), ends the run. What such a run has
+# measured becomes OUT only where there is none.
+define passes
+	[[ '$(1)' =~ ^[1-9][0-9]*$$ ]] || { echo 'make: COUNT=$(1): want a number of passes, at least 1' >&2; exit 2; }
+	out='$(2)' samples='$(basename $(2)).samples' whole=0 failed=0 stop=
+	mkdir -p "$$(dirname "$$out")"
+	rm -rf "$$out.part" "$$samples.part"
+	trap 'stop=130' INT TERM
+	for pass in $$(seq $(1)); do
+		rm -rf "$$out.pass" "$$samples.pass"
+		code=0
+		$(3) | tee -i "$$out.pass" || code=$$?
+		[ $$code = 0 ] || failed=$$code
+		[ $$code -le 1 ] || { stop=$$code; break; }
+		sed '/^# command: /s/\.samples\.pass/.samples/' "$$out.pass" >> "$$out.part"
+		[ ! -d "$$samples.pass" ] || { mkdir -p "$$samples.part"; find "$$samples.pass" -type f -exec mv {} "$$samples.part" ';'; }
+		rm -rf "$$out.pass" "$$samples.pass"
+		whole=$$pass
+		[ -z "$$stop" ] || [ $$pass = $(1) ] || { failed=$$stop; break; }
+	done
+	[ $$whole != $(1) ] || stop=
+	[ -s "$$out.pass" ] || rm -rf "$$out.pass" "$$samples.pass"
+	[ ! -e "$$out.pass" ] || echo "make: pass $$pass was cut short: what it had measured is in $$out.pass" >&2
+	if ! grep -qsE '^Benchmark[^[:space:]]+[[:space:]]+[0-9]+[[:space:]]' "$$out.part"; then
+		[ ! -e "$$out" ] || echo "make: no whole pass with a result: $$out is as it was" >&2
+	elif [ -n "$$stop" ] && [ -e "$$out" ]; then
+		echo "make: $$whole of $(1) passes are whole, in $$out.part and $$samples.part; $$out is as it was" >&2
+	else
+		[ -z "$$stop" ] || echo "make: $$whole of $(1) passes are whole, in $$out" >&2
+		rm -rf "$$samples"
+		[ ! -d "$$samples.part" ] || mv "$$samples.part" "$$samples"
+		mv "$$out.part" "$$out"
+	fi
+	[ $$failed = 0 ] || exit $$failed
+endef
+
+# $(call report,RUN.txt,DIRECTORY,flags) reports a run with the samples beside
+# it. What can't be reported does not cost the report that is there, and no
+# plot of an earlier one stays.
+define report
+	set -- $(3) '$(1)'
+	[ ! -d '$(basename $(1)).samples' ] || set -- -samples='$(basename $(1)).samples' "$$@"
+	go tool report "$$@" > /dev/null
+	rm -rf '$(2)'
+	go tool report -o='$(2)' "$$@"
+endef
+
 .PHONY: bench
 bench: ## replay the recordings, print the benchmark lines, write results/report
 	@mkdir -p results
-	rm -rf results/samples results/report
 	go test -c -o results/recorded.test .
-	./results/recorded.test -test.run='^$$' -test.bench=. -samples=results/samples $(FLAGS) | tee -i results/bench.txt
-	go tool report -samples results/samples -o results/report results/bench.txt > /dev/null
+	$(call passes,1,results/bench.txt,./results/recorded.test -test.bench=. -samples=results/bench.samples.pass $(FLAGS))
+	$(call report,results/bench.txt,results/report,) > /dev/null
 	echo "report: results/report/report.html and report.md" >&2
 
 .PHONY: test
@@ -45,18 +95,10 @@ test: ## all tests
 
 .PHONY: live
 live: ## measure live engines: OUT=run.txt COUNT=6 ENGINES="vllm=http://… triton=grpc://…" PROMPTS=prompts.jsonl FLAGS=…
-	@mkdir -p $(dir $(OUT)) results
-	rm -rf $(basename $(OUT)).samples
+	@mkdir -p results
 	go test -c -tags=live -o results/live.test .
-	: > $(OUT).part
-	failed=0
-	for pass in $$(seq $(COUNT)); do
-		./results/live.test -test.run='^$$' -test.bench='$(BENCH)' $(foreach e,$(ENGINES),-engine='$(e)') \
-			-prompts='$(PROMPTS)' -pass=$$pass/$(COUNT) -samples=$(basename $(OUT)).samples $(RECORDING) $(FLAGS) | tee -ia $(OUT).part || failed=$$?
-		[ $$failed -lt 128 ] || break
-	done
-	mv $(OUT).part $(OUT) # also after a failure: what was measured is kept
-	exit $$failed
+	$(call passes,$(COUNT),$(OUT),./results/live.test -test.bench='$(BENCH)' $(foreach e,$(ENGINES),-engine='$(e)') \
+		-prompts='$(PROMPTS)' -pass=$$pass/$(COUNT) -samples=$(basename $(OUT)).samples.pass $(RECORDING) $(FLAGS))
 
 .PHONY: record
 record: ## record live engines into RECORD=directory; otherwise as live, one pass
@@ -74,9 +116,9 @@ compare: ## compare two runs: OLD=a.txt NEW=b.txt
 	go tool gate $(FLAGS) '$(OLD)' '$(NEW)'
 
 .PHONY: report
-report: ## write a report of IN=run.txt to results/report
+report: ## write a report of IN=run.txt to run.report
 	@[ -n "$(IN)" ] || { echo 'make report: say IN=run.txt' >&2; exit 2; }
-	go tool report $(if $(wildcard $(basename $(IN)).samples),-samples $(basename $(IN)).samples) -o results/report $(FLAGS) '$(IN)'
+	$(call report,$(IN),$(basename $(IN)).report,$(FLAGS))
 
 .PHONY: tokenizers
 tokenizers: ## build the tokenizer library from its module's source, with cargo
