@@ -112,6 +112,7 @@ func (s *Slot) request(ctx context.Context, m engines.Message) *http.Request {
 // arrives is one read into the capture's own memory and one mark.
 func (s *Slot) read(ctx context.Context, resp *http.Response, into *capture.Capture) *engines.Error {
 	conn := s.link.stamps
+	var body lines
 	for {
 		room := into.Room()
 		if len(room) == 0 {
@@ -121,7 +122,9 @@ func (s *Slot) read(ctx context.Context, resp *http.Response, into *capture.Capt
 		if n > 0 {
 			arrival, seen := conn.Last()
 			into.Commit(n, arrival, seen)
-			if progress(room[:n]) {
+			// A line with data brings an event on. A byte alone does not, or a
+			// server that trickles would never be idle.
+			if body.next(room[:n]) >= 0 {
 				into.Progressed(seen)
 			}
 		}
@@ -145,17 +148,6 @@ func (s *Slot) read(ctx context.Context, resp *http.Response, into *capture.Capt
 // unread is the error of a reply that was not read to its end.
 func (s *Slot) unread(why *engines.Error) *engines.Error {
 	return &engines.Error{Class: why.Class, Err: fmt.Errorf("read the reply of %s: %w", s.url, why.Err)}
-}
-
-// progress reports whether a chunk brings an event on. A line's end completes
-// one in every framing used here; a byte alone is no progress, or a server that
-// trickles would never be idle, and neither is a comment of SSE, with which a
-// proxy keeps the connection of a hung engine alive.
-func progress(chunk []byte) bool {
-	if chunk[0] == ':' && !bytes.Contains(chunk, []byte("\ndata")) {
-		return false
-	}
-	return bytes.IndexByte(chunk, '\n') >= 0
 }
 
 // Close implements [engines.Slot].

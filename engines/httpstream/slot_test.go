@@ -203,21 +203,43 @@ func TestACauseOfTheContextNamesTheClass(t *testing.T) {
 	require.Len(t, into.Chunks, 1)
 }
 
-func TestOnlyAnEventsEndIsProgress(t *testing.T) {
-	for chunk, want := range map[string]bool{
-		"data: 1\n\n":             true,
-		"{\"response\":\"a\"}\n":  true,
-		": ping\n\ndata: 1\n\n":   true,
-		"data: half an ev":        false,
-		": ping\n\n":              false, // from a proxy before an engine that hangs
-		": keep-alive\r\n\r\n: 2": false,
+// What comes without data is from a proxy, or a server, before an engine that
+// hangs.
+func TestOnlyTheEndOfDataIsProgress(t *testing.T) {
+	for _, test := range []struct {
+		writes []string
+		want   bool
+	}{
+		{[]string{"data: 1\n\n"}, true},
+		{[]string{"{\"response\":\"a\"}\n"}, true},
+		{[]string{": ping\n\ndata: 1\n\n"}, true},
+		{[]string{"da", "ta: 1", "\n"}, true},
+		{[]string{"data: half an ev"}, false},
+		{[]string{": ping\n\n"}, false},
+		{[]string{": keep-alive\r\n\r\n: 2"}, false},
+		{[]string{": ping\n", "\n"}, false},
+		{[]string{"\n"}, false},
+		{[]string{" \n"}, false},
+		{[]string{"event: ping\n\n"}, false},
+		{[]string{"retry: 1000\n\n"}, false},
 	} {
-		into, err := send(t, rawServer(t, func(c net.Conn) {
-			http.ReadRequest(bufio.NewReader(c))
-			io.WriteString(c, streamHead+httpChunk(chunk)+"0\r\n\r\n")
-		}))
-		require.NoError(t, err)
-		require.Equal(t, want, into.Progress() != 0, "%q", chunk)
+		synctest.Test(t, func(t *testing.T) {
+			// Each write is a read over a pipe.
+			cfg, _ := pipes(t, func(c net.Conn) {
+				io.WriteString(c, streamHead)
+				for _, w := range test.writes {
+					io.WriteString(c, httpChunk(w))
+				}
+				io.WriteString(c, "0\r\n\r\n")
+			})
+			slot, err := cfg.NewSlot(t.Context())
+			require.NoError(t, err)
+			defer slot.Close()
+			into := capture.New(1, 1<<12, 8)[0]
+			require.NoError(t, slot.Send(t.Context(), engines.Message{Body: []byte("x")}, into))
+			require.Len(t, into.Chunks, len(test.writes))
+			require.Equal(t, test.want, into.Progress() != 0, "%q", test.writes)
+		})
 	}
 }
 
