@@ -321,3 +321,31 @@ func TestADiskThatIsFullCostsNoNumbers(t *testing.T) {
 		})
 	}
 }
+
+func TestResultsThatStdoutDoesNotTakeAreNotLostInSilence(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("this system has no /dev/full")
+	}
+	replay := "-replay=" + recorded(t, cell(t, 1, ""), cell(t, 2, ""))
+	for _, test := range []struct{ name, stdout, says string }{
+		{"a disk that is full", "exec >/dev/full", "no space left"},
+		{"stdout is closed", "exec >&-", "stdout is closed"},
+		{"a disk that fills up", "ulimit -f 4; exec >out", "lines of results are lost"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := begin(t, test.stdout, replay, "-test.count=9")
+			require.Equal(t, 2, p.code(t), &p.stderr)
+			require.Contains(t, p.stderr.String(), test.says)
+			require.Equal(t, 1, strings.Count(p.stderr.String(), "\n"), &p.stderr)
+		})
+	}
+	for _, stdout := range []string{"exec >/dev/null", "exec >out", "exec >>out"} {
+		t.Run(stdout, func(t *testing.T) {
+			t.Parallel()
+			p := begin(t, stdout, replay)
+			require.Zero(t, p.code(t), &p.stderr)
+		})
+	}
+}

@@ -21,7 +21,7 @@ import (
 // not return. It owns the flags, the lines before the results, the replay
 // child, and the exit code: 1 if a cell failed or none was measured, which
 // package testing forgets from the second -count on, 2 if nothing was measured
-// because of what was asked for, and 130 if it was interrupted, so that what
+// because of what was asked for or results could not be written, and 130 if it was interrupted, so that what
 // repeats it ends too.
 //
 // Without -bench it runs the tests alone and asks no engine anything. With it,
@@ -72,10 +72,16 @@ func run(m *testing.M, source []Source) int {
 		}
 		return 2
 	}
-	s.header(os.Stdout)
+	if err := s.writeHeader(); err != nil {
+		fmt.Fprintf(os.Stderr, "# enginebench: %s\n", line.Flat(err.Error()))
+		return 2
+	}
 	current = s
 	code := m.Run()
 	switch {
+	case code < 2 && !listing() && lastWordLost():
+		fmt.Fprintln(os.Stderr, "# enginebench: lines of results are lost: stdout took no more; is its disk full?")
+		return 2
 	case s.interrupted():
 		fmt.Fprintf(os.Stderr, "# enginebench: interrupted: %d runs of cells measured, %d failed\n", s.measuredN, s.failedN)
 		return exitInterrupted
@@ -111,6 +117,9 @@ func (s *session) begin(source []Source) error {
 		return err
 	}
 	if err := s.noTests(); err != nil {
+		return err
+	}
+	if err := s.somewhereToPutResults(); err != nil {
 		return err
 	}
 	if err := s.directories(); err != nil {
