@@ -26,7 +26,7 @@ func slowScript(p protocol) script.Script {
 	return s
 }
 
-const slowTTFT = 200 * time.Millisecond
+const slowTTFT = 500 * time.Millisecond
 
 // With and without what an audit looks for: the one is named, the other gives
 // no finding.
@@ -48,10 +48,10 @@ func TestWhatRepliesTellIsNamed(t *testing.T) {
 			"prefix cache: 75.0 % of prompt tokens were answered from the engine's cache, by its replies"},
 		{"an engine that counts less than the client", slowScript, false,
 			func(s *script.Script) { s.ServerTTFT = slowTTFT / 10 }, func(s *script.Script) { s.ServerTTFT = slowTTFT },
-			"engine's own TTFT: it counts 20.0 ms by its replies where the client saw 2"},
+			"engine's own TTFT: it counts 50.0 ms by its replies where the client saw 5"},
 		{"an engine that counts more than the client", slowScript, false,
 			func(s *script.Script) { s.ServerTTFT = 2 * slowTTFT }, func(s *script.Script) { s.ServerTTFT = slowTTFT },
-			"engine's own TTFT: it counts 400.0 ms by its replies where the client saw only 2"},
+			"engine's own TTFT: it counts 1000.0 ms by its replies where the client saw only 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,16 +85,16 @@ func TestWhatTheEnginesCountersTellIsNamed(t *testing.T) {
 		with, without float64
 		finding       string
 	}{
-		{"queueing", "vllm:request_queue_time_seconds", 0.150, 0.001,
-			`^queueing: requests waited 150\.0 ms \(mean\) in the engine's queue, most of a TTFT of (2\d\d\.\d) ms`},
-		{"the engine's own TTFT", "vllm:time_to_first_token_seconds", 0.020, slowTTFT.Seconds(),
-			`^engine's own TTFT: it counts 20\.0 ms by its own metrics where the client saw (2\d\d\.\d) ms`},
+		{"queueing", "vllm:request_queue_time_seconds", 0.400, 0.001,
+			`^queueing: requests waited 400\.0 ms \(mean\) in the engine's queue, most of a TTFT of (5\d\d\.\d) ms`},
+		{"the engine's own TTFT", "vllm:time_to_first_token_seconds", 0.050, slowTTFT.Seconds(),
+			`^engine's own TTFT: it counts 50\.0 ms by its own metrics where the client saw (5\d\d\.\d) ms`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			findings := counted(t, test.page, test.with)
 			require.Len(t, findings, 1)
-			require.InEpsilon(t, 200, number(t, test.finding, findings[0]), 0.1)
+			require.InEpsilon(t, 500, number(t, test.finding, findings[0]), 0.1)
 			require.Empty(t, counted(t, test.page, test.without))
 		})
 	}
