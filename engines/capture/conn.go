@@ -20,6 +20,7 @@ type Conn struct {
 	seen    atomic.Int64
 	sent    atomic.Int64 // first write since Arm; 0 none
 	missed  atomic.Bool  // a read since Arm had no kernel stamp
+	ended   atomic.Bool  // a read failed
 }
 
 // Wrap makes a Conn of c. Once a Conn is made, c must not be read any more.
@@ -29,6 +30,14 @@ func Wrap(c net.Conn) *Conn {
 
 // Read reads from the connection and stamps what came.
 func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	if err != nil {
+		c.ended.Store(true)
+	}
+	return n, err
+}
+
+func (c *Conn) read(p []byte) (int, error) {
 	if c.kernel != nil {
 		return c.readKernel(p)
 	}
@@ -76,6 +85,9 @@ func (c *Conn) Sent() (at time.Duration, ok bool) {
 func (c *Conn) Last() (arrival, seen time.Duration) {
 	return time.Duration(c.arrival.Load()), time.Duration(c.seen.Load())
 }
+
+// Ended reports whether a read failed, as it does at the connection's end.
+func (c *Conn) Ended() bool { return c.ended.Load() }
 
 // Stamp is the source of all arrivals since [Conn.Arm]: Kernel only if none
 // lacked a kernel stamp.

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"enginebench/engines"
 )
@@ -54,25 +52,12 @@ func (c *Client) GetJSON(ctx context.Context, path string, v any) error {
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.cfg.URL(path).String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, engines.Errorf(engines.Rejected, "ask %s: %w", path, err)
+	resp, again, failure := c.ask(ctx, method, path, body)
+	if again {
+		resp, _, failure = c.ask(ctx, method, path, body)
 	}
-	req.Header = c.cfg.header()
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if _, err := c.link.ready(ctx, idleLimit); err != nil {
-		return nil, engines.Transport(ctx, err, false)
-	}
-	resp, _, err := c.link.roundTrip(req)
-	if err != nil {
-		c.link.rest(nil, false)
-		if foreign(err) {
-			return nil, engines.Errorf(engines.Protocol, "%s does not answer in HTTP/1.1%s", c.cfg.Base.Host, hint(err))
-		}
-		failure := engines.Transport(ctx, err, false)
-		return nil, &engines.Error{Class: failure.Class, Err: fmt.Errorf("%s %s: %w%s", strings.ToLower(method), req.URL, failure.Err, hint(err))}
+	if failure != nil {
+		return nil, failure
 	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	resp.Body.Close()
@@ -86,4 +71,29 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]by
 		return answer, c.cfg.statusError(resp.StatusCode, resp.Header, answer)
 	}
 	return answer, nil
+}
+
+// ask returns when the answer's head has come. again says that the connection
+// was kept and ended instead: a question, unlike a request that is measured,
+// may then be sent again though it was written.
+func (c *Client) ask(ctx context.Context, method, path string, body []byte) (resp *http.Response, again bool, failure *engines.Error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.cfg.URL(path).String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, false, engines.Errorf(engines.Rejected, "ask %s: %w", path, err)
+	}
+	req.Header = c.cfg.header()
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	took, err := c.link.ready(ctx, idleLimit)
+	if err != nil {
+		return nil, false, engines.Transport(ctx, err, false)
+	}
+	resp, sent, err := c.link.roundTrip(req)
+	if err == nil {
+		return resp, false, nil
+	}
+	c.link.rest(nil, false)
+	failure = c.link.unanswered(req, err)
+	return nil, took == 0 && failure.Class == engines.Conn || unwritten(failure, sent, took), failure
 }

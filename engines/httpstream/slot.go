@@ -59,9 +59,7 @@ func (s *Slot) Send(ctx context.Context, m engines.Message, into *capture.Captur
 
 func (s *Slot) send(ctx context.Context, m engines.Message, into *capture.Capture) *engines.Error {
 	resp, failure := s.post(ctx, m, into)
-	if failure != nil && failure.Class == engines.Conn && into.Send == 0 && into.Connect == 0 {
-		// The server closed the connection just before, and nothing was
-		// written to it.
+	if failure != nil && unwritten(failure, into.Send, into.Connect) {
 		resp, failure = s.post(ctx, m, into)
 	}
 	if failure != nil {
@@ -88,12 +86,12 @@ func (s *Slot) post(ctx context.Context, m engines.Message, into *capture.Captur
 		return nil, engines.Transport(ctx, err, false)
 	}
 	into.Connect = took
-	resp, sent, err := s.link.roundTrip(s.request(ctx, m))
+	req := s.request(ctx, m)
+	resp, sent, err := s.link.roundTrip(req)
 	into.Send = sent
 	if err != nil {
 		s.link.rest(nil, false)
-		failure := engines.Transport(ctx, err, false)
-		return nil, &engines.Error{Class: failure.Class, Err: fmt.Errorf("post %s: %w%s", s.url, failure.Err, hint(err))}
+		return nil, s.link.unanswered(req, err)
 	}
 	return resp, nil
 }

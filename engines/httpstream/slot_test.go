@@ -130,6 +130,17 @@ func TestFailuresOfTheConnectionHaveTheirClasses(t *testing.T) {
 		}, engines.Reset, 1},
 		{"closed in the middle", func(c net.Conn, _ *capture.Capture) { io.WriteString(c, streamHead+httpChunk("data: 1\n\n")) }, engines.Truncated, 1},
 		{"invalid chunk length", func(c net.Conn, _ *capture.Capture) { io.WriteString(c, streamHead+httpChunk("data: 1\n\n")+"zz\r\n") }, engines.Protocol, 1},
+		{"no head", func(c net.Conn, _ *capture.Capture) { io.WriteString(c, "this is not HTTP at all\r\n\r\n") }, engines.Protocol, 0},
+		{"a head without end", func(c net.Conn, _ *capture.Capture) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 2<<20))
+		}, engines.Protocol, 0},
+		{"a header line that is none", func(c net.Conn, _ *capture.Capture) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 0\r\n\r\n")
+		}, engines.Protocol, 0},
+		{"a length that is none", func(c net.Conn, _ *capture.Capture) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n")
+		}, engines.Protocol, 0},
+		{"closed inside the head", func(c net.Conn, _ *capture.Capture) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Ty") }, engines.Conn, 0},
 		{"throttled", func(c net.Conn, _ *capture.Capture) {
 			io.WriteString(c, "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\nRetry-After: 7\r\n\r\n{}")
 		}, engines.Throttled, 1},

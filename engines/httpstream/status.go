@@ -5,8 +5,12 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/textproto"
+	"slices"
 	"strings"
+	"time"
 
 	"enginebench/engines"
 )
@@ -82,10 +86,36 @@ func ErrorText(body []byte) string {
 // gRPC server's settings do.
 const spokeFirst = "readLoopPeekFailLocked: %!w(<nil>)"
 
+// foreignTexts are parts of what net/http says of a reply's head that is none
+// of HTTP/1.1; textproto's errors of header lines have a type.
+var foreignTexts = []string{spokeFirst, "malformed HTTP", "response headers exceeded", "transfer encoding", "Content-Length"}
+
 // foreign reports whether a server spoke something that is not HTTP/1.1. The
-// error's text then goes on with raw bytes.
-func foreign(err error) bool {
-	return strings.Contains(err.Error(), "malformed HTTP") || strings.Contains(err.Error(), spokeFirst)
+// error's text then goes on with raw bytes. ended says that the connection
+// ended, which makes half a header line of a good one.
+func foreign(err error, ended bool) bool {
+	var line textproto.ProtocolError
+	return errors.As(err, &line) && !ended ||
+		slices.ContainsFunc(foreignTexts, func(text string) bool { return strings.Contains(err.Error(), text) })
+}
+
+// unanswered is the error of a request to which no reply's head came.
+func (l *link) unanswered(req *http.Request, err error) *engines.Error {
+	failure, advice := engines.Transport(req.Context(), err, false), hint(err)
+	switch {
+	case failure.Class != engines.Conn || !foreign(err, l.stamps.Ended()):
+		return &engines.Error{Class: failure.Class, Err: fmt.Errorf("%s %s: %w%s", strings.ToLower(req.Method), req.URL, failure.Err, advice)}
+	case advice == "":
+		advice = fmt.Sprintf(": %.120q", err.Error())
+	}
+	return engines.Errorf(engines.Protocol, "%s %s: %s does not answer in HTTP/1.1%s", strings.ToLower(req.Method), req.URL, req.URL.Host, advice)
+}
+
+// unwritten reports whether a request failed on a connection that was kept and
+// of which the server had no more use, before a byte of the request was
+// written: it may be sent again, over a fresh one, and still goes out once.
+func unwritten(failure *engines.Error, sent, dialled time.Duration) bool {
+	return sent == 0 && dialled == 0 && (failure.Class == engines.Conn || failure.Class == engines.Protocol)
 }
 
 // hint guesses what a transport's error means when the wrong protocol is
