@@ -31,8 +31,8 @@
 // engine called vllm. -header="Name: value" sends a header that is no secret
 // with every request, and -ca=file trusts more certificates.
 //
-// -replay=directory measures recordings in place of engines. What they fix, as
-// their prompts, can't be set beside it.
+// -replay=directory measures recordings in place of engines, -replay=file one of
+// them. What they fix, as their prompts, can't be set beside it.
 //
 // # Load
 //

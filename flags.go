@@ -52,7 +52,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 // of go test.
 func (o *options) register(f *flag.FlagSet) {
 	f.Var(&o.engines, "engine", "measure the engine at `name=url`; repeatable. grpc(s):// is Triton, http(s):// OpenAI-compatible,\ntgi+http:// and ollama+http:// those servers' own; options as URL query, for example\n-engine='vllm=http://localhost:8000?api=chat&model=llama'")
-	f.StringVar(&o.replay, "replay", "", "measure the recordings in `directory` instead of live engines")
+	f.StringVar(&o.replay, "replay", "", "measure the recordings in `directory`, or the one in a file, instead of live engines")
 	f.Var(&o.headers, "header", "send `\"Name: value\"` with every request; repeatable. Secrets come from the environment:\nOPENAI_API_KEY or, for an engine called vllm, VLLM_API_KEY")
 	f.StringVar(&o.caFile, "ca", "", "trust the certificates in `file` (PEM) beside the system's")
 	f.StringVar(&o.concurrency, "concurrency", "1,2,4,8,16,32,64", "requests in flight, a cell for each `level`")

@@ -49,6 +49,7 @@ func TestBadInputEndsWithOneLineBeforeAnythingIsMeasured(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "prompts.jsonl")
 	require.NoError(t, os.WriteFile(broken, []byte("{\"format\":\"enginebench prompts 1\",\"count\":1,\"hash\":\"0\"}\n{not json\n"), 0o644))
 	empty := t.TempDir()
+	recordings := recorded(t, cell(t, 1, ""), cell(t, 4, ""))
 
 	for _, test := range []struct {
 		name string
@@ -70,7 +71,10 @@ func TestBadInputEndsWithOneLineBeforeAnythingIsMeasured(t *testing.T) {
 		{"an open loop with a concurrency", []string{"-load=rate=8", "-concurrency=4"}, "contradict each other"},
 		{"replay and engine", []string{"-replay=" + empty, "-engine=vllm=http://" + nobody}, "contradict each other"},
 		{"replay with other prompts", []string{"-replay=" + empty, "-prompts=synthetic:in=4"}, "-prompts: what is replayed fixes it"},
-		{"replay of nothing", []string{"-replay=" + empty}, "no recording"},
+		{"replay of nothing", []string{"-replay=" + empty}, "no recording to play in " + empty},
+		{"replay of what is not there", []string{"-replay=nowhere"}, "-replay=nowhere: there is no such directory"},
+		{"replay of what is no recording", []string{"-replay=" + broken}, "read recording prompts.jsonl"},
+		{"replay at a level that is not recorded", []string{"-replay=" + recordings, "-concurrency=4,3"}, "level 3 is not recorded, only 1, 4 are"},
 		{"no output tokens", []string{"-output-tokens=0"}, "-output-tokens: must be greater than 0"},
 		{"no requests", []string{"-requests=0"}, "-requests"},
 		{"a negative deadline", []string{"-idle-timeout=-1s"}, "-idle-timeout"},
@@ -128,4 +132,12 @@ func TestABenchmarkRunsTestsOnlyIfRunSaysSo(t *testing.T) {
 			require.Equal(t, test.runs, strings.Contains(string(out), one), "%s", out)
 		})
 	}
+}
+
+func TestOneRecordingIsReplayedFromItsFile(t *testing.T) {
+	dir := recorded(t, cell(t, 1, ""), cell(t, 2, ""))
+	stdout, stderr, code := invoke(t, "-replay="+filepath.Join(dir, "vllm.concurrency=2.jsonl.gz"))
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	require.Equal(t, 1, strings.Count(stdout, "\nBenchmarkServe/"), stdout)
+	require.Contains(t, stdout, "BenchmarkServe/engine=vllm/concurrency=2")
 }

@@ -2,10 +2,14 @@ package enginebench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"enginebench/engines"
 	"enginebench/engines/catalog"
@@ -14,15 +18,34 @@ import (
 	"enginebench/workload"
 )
 
-// startReplay starts the server that plays fsys's recordings, and makes its
-// engines the targets.
-func (s *session) startReplay(ctx context.Context, fsys fs.FS) error {
-	all, err := fixtures.LoadDir(fsys)
+// recordingsAt reads what -replay names: the recordings of a directory, or one
+// recording.
+func recordingsAt(path string) ([]*fixtures.Recording, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("-replay=%s: there is no such directory: name one that make record wrote, or one of its files", path)
+	case err != nil:
+		return nil, fmt.Errorf("-replay: %w", err)
+	case info.IsDir():
+		return fixtures.LoadDir(os.DirFS(path))
+	}
+	rec, err := fixtures.Load(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+	if err != nil {
+		return nil, fmt.Errorf("-replay: %w", err)
+	}
+	return []*fixtures.Recording{rec}, nil
+}
+
+// startReplay starts the server that plays recordings, which were found in
+// from, and makes their engines the targets.
+func (s *session) startReplay(ctx context.Context, from string, all []*fixtures.Recording) error {
+	if len(all) == 0 {
+		return fmt.Errorf("replay: there is no recording to play in %s; make some with make record, or measure live engines with -tags=live", from)
+	}
+	all, err := s.wanted(all)
 	if err != nil {
 		return err
-	}
-	if all = s.wanted(all); len(all) == 0 {
-		return fmt.Errorf("replay: there is no recording to play; make some with make record, or measure live engines with -tags=live")
 	}
 	if err := alike(all); err != nil {
 		return err
@@ -51,13 +74,26 @@ func (s *session) startReplay(ctx context.Context, fsys fs.FS) error {
 }
 
 // wanted are the recordings at the levels that -concurrency names, if it does.
-func (s *session) wanted(all []*fixtures.Recording) []*fixtures.Recording {
+// Each must be recorded, of one engine at least.
+func (s *session) wanted(all []*fixtures.Recording) ([]*fixtures.Recording, error) {
 	if !s.set["concurrency"] {
-		return all
+		return all, nil
+	}
+	var levels []int
+	for _, r := range all {
+		levels = append(levels, r.Header.Concurrency)
+	}
+	slices.Sort(levels)
+	levels = slices.Compact(levels)
+	for _, level := range s.plan.levels {
+		if !slices.Contains(levels, level) {
+			return nil, fmt.Errorf("-concurrency: level %d is not recorded, only %s are: name some of them, or measure live engines with -tags=live",
+				level, strings.ReplaceAll(strings.Trim(fmt.Sprint(levels), "[]"), " ", ", "))
+		}
 	}
 	return slices.DeleteFunc(all, func(r *fixtures.Recording) bool {
 		return !slices.Contains(s.plan.levels, r.Header.Concurrency)
-	})
+	}), nil
 }
 
 // alike refuses to put recordings of different workloads into one result.

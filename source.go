@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -59,7 +58,11 @@ const preflightLimit = 2 * time.Minute
 // answer if they were asked for by name; of a source's those that do.
 func (s *session) findTargets(ctx context.Context, source Source) error {
 	if s.replay != "" {
-		return s.startReplay(ctx, os.DirFS(s.replay))
+		all, err := recordingsAt(s.replay)
+		if err != nil {
+			return err
+		}
+		return s.startReplay(ctx, s.replay, all)
 	}
 	if len(s.options.engines) == 0 && source.recordings != nil {
 		if err := s.fixedByRecordings(); err != nil {
@@ -69,7 +72,11 @@ func (s *session) findTargets(ctx context.Context, source Source) error {
 		if err != nil {
 			return fmt.Errorf("open the recordings: %w", err)
 		}
-		return s.startReplay(ctx, recordings)
+		all, err := fixtures.LoadDir(recordings)
+		if err != nil {
+			return err
+		}
+		return s.startReplay(ctx, source.dir, all)
 	}
 	if err := s.openPrompts(s.plan); err != nil {
 		return err
