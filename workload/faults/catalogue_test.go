@@ -210,7 +210,7 @@ func (p *protocol) check(t *testing.T, r *row, res result) {
 	}
 
 	m := workload.Summarize(res.Outcome)
-	p.log(t, m, res.Samples)
+	p.log(t, r, m, res.Samples)
 	require.Equal(t, requests, m.Sent)
 	require.Equal(t, requests-failing, m.OK)
 	require.Equal(t, failing, m.Failed)
@@ -223,15 +223,15 @@ func (p *protocol) check(t *testing.T, r *row, res result) {
 }
 
 // log says what the client made of a row, with the error of one request.
-func (p *protocol) log(t *testing.T, m workload.Summary, samples []workload.Sample) {
+func (p *protocol) log(t *testing.T, r *row, m workload.Summary, samples []workload.Sample) {
 	t.Helper()
 	i := slices.IndexFunc(samples, func(s workload.Sample) bool { return s.Status == workload.Failed })
 	if i < 0 {
-		t.Logf("%s: %d of %d ok", p.name, m.OK, m.Sent)
+		t.Logf("%s: %s: %d of %d ok", r.name, p.name, m.OK, m.Sent)
 		return
 	}
 	s := samples[i]
-	t.Logf("%s: %d of %d ok, %d failed: %s after %d token events: %s", p.name, m.OK, m.Sent, m.Failed, s.Class, s.Events, s.Error)
+	t.Logf("%s: %s: %d of %d ok, %d failed: %s after %d token events: %s", r.name, p.name, m.OK, m.Sent, m.Failed, s.Class, s.Events, s.Error)
 }
 
 // checkPartial looks at what is kept of a failed request.
