@@ -84,16 +84,21 @@
 // The gate never passes in silence what it did not compare. It exits with 2,
 // and a line on stderr for each reason, if
 //   - an input is missing, empty, foreign or cut off;
-//   - a cell or a unit is on one side only, or a cell failed (--- FAIL);
+//   - -threshold, -unit or -ignore name a unit or a key that no input has;
+//   - an engine, a cell or a unit is on one side only, or a cell failed
+//     (--- FAIL); -filter '/engine:vllm' leaves other engines out of the question;
 //   - the workloads differ: load, prompts, output-tokens, seed or an engine's
 //     model; -ignore seed allows it;
+//   - two passes of a side are the same in every figure: they are one
+//     measurement, read twice;
 //   - there are so few passes that nothing could have been red: 3 a side are the
 //     least, or 1 against 19;
 //   - the direction of a unit is not known;
 //   - -same-min is asked for and no outputs can be compared.
 //
 // A regression that was found stays one (exit 1) whatever else could not be
-// compared; only different workloads and unreadable inputs end the comparison.
+// compared; only unreadable inputs, words that no input knows, different
+// workloads and copied passes end the comparison.
 // Doubts are printed as warnings and change no exit code: what the runs logged
 // about themselves (SUSPECT), another machine, missing passes, too few values
 // for an interval, and, beside each unit, the size of change that its noise

@@ -96,8 +96,14 @@ func fakeRun(spec map[string]string, dir string) string {
 			fmt.Fprintf(&b, "Unit %s better=%s\n", m.Unit, map[int]string{+1: "higher", -1: "lower"}[m.Better])
 		}
 		fmt.Fprintf(&b, "load: closed\nprompts: %s\noutput-tokens: 64\nseed: 42\n", spec["prompts"])
-		fmt.Fprintf(&b, "triton-version: 2.51.0\ntriton-model: tensorrt_llm\nvllm-version: %s\nvllm-model: %s\n", spec["version"], spec["model"])
-		fmt.Fprintf(&b, "# vllm is vLLM %s, openai.completions, http://localhost:8000\n", spec["version"])
+		for _, engine := range strings.Split(spec["engines"], ",") {
+			version, model := "2.51.0", "tensorrt_llm"
+			if engine == "vllm" {
+				version, model = spec["version"], spec["model"]
+				fmt.Fprintf(&b, "# vllm is vLLM %s, openai.completions, http://localhost:8000\n", version)
+			}
+			fmt.Fprintf(&b, "%s-version: %s\n%s-model: %s\n", engine, version, engine, model)
+		}
 		if spec["remark"] != "" {
 			fmt.Fprintf(&b, "# %s\n", spec["remark"])
 		}

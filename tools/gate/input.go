@@ -25,7 +25,11 @@ type data struct {
 	unitMeta  [2]benchfmt.UnitMetadataMap
 	projected []string // keys that tell rows and columns apart
 	seen      []string // units, before the filter, in order
-	failed    []results.Cell
+	keysSeen  []string // configuration keys, before the filter, sorted
+	failed    [2][]results.Cell
+	inputs    []input
+	filter    *benchproc.Filter
+	printed   map[*results.Run]printed
 }
 
 // row is one cell on both sides.
@@ -73,7 +77,7 @@ func load(opts options, stdin io.Reader, report *Report) (*data, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &data{}
+	d := &data{inputs: inputs, filter: p.filter, printed: map[*results.Run]printed{}}
 	for _, projection := range []*benchproc.Projection{p.row, p.col} {
 		for _, field := range projection.FlattenedFields() {
 			d.projected = append(d.projected, field.Name)
@@ -87,18 +91,9 @@ func load(opts options, stdin io.Reader, report *Report) (*data, error) {
 		if len(in.Foreign) > 0 {
 			report.warn("%s: left out, no cells of an engine: %s", in.label, strings.Join(in.Foreign, ", "))
 		}
-		for _, remark := range in.Remarks {
-			if !introduction.MatchString(remark) && !strings.HasPrefix(remark, results.CommandRemark) {
-				report.warn("%s: %s", in.label, remark)
-			}
-		}
 	}
 	return d, nil
 }
-
-// introduction is the remark that says what an engine is. It and the command
-// are for people to look up; other remarks are doubts.
-var introduction = regexp.MustCompile(`^[a-z][a-z0-9_.]* is `)
 
 func readAll(paths []string, stdin io.Reader) ([]input, error) {
 	var inputs []input
@@ -172,6 +167,12 @@ func (d *data) sort(inputs []input, p projections) error {
 					d.seen = append(d.seen, v.Unit)
 				}
 			}
+			for _, c := range run.Result.Config {
+				if c.File && !slices.Contains(d.keysSeen, c.Key) {
+					d.keysSeen = append(d.keysSeen, c.Key)
+				}
+			}
+			d.printed[run] = printedOf(run)
 			if keep, err := p.filter.Apply(run.Result); err != nil {
 				return fmt.Errorf("apply -filter: %w", err)
 			} else if !keep {
@@ -188,6 +189,7 @@ func (d *data) sort(inputs []input, p projections) error {
 			metadata[g.col] = in.Units
 		}
 	}
+	slices.Sort(d.keysSeen)
 	benchproc.SortKeys(rows)
 	benchproc.SortKeys(cols)
 	if len(cols) != 2 {
@@ -254,13 +256,16 @@ func (d *data) failures(in input, p projections, report *Report) {
 	times := map[results.Cell]int{}
 	var first []results.Failure
 	for _, failure := range in.Failures {
-		if !d.compared(failure.Cell, in, p) {
+		like := d.like(failure.Cell, in)
+		if keep, _ := p.filter.Apply(like); !keep {
 			continue
 		}
 		if times[failure.Cell]++; times[failure.Cell] == 1 {
 			first = append(first, failure)
 		}
-		d.failed = append(d.failed, failure.Cell)
+		if side := slices.Index(d.sides[:], p.col.Project(like).StringValues()); side >= 0 {
+			d.failed[side] = append(d.failed[side], failure.Cell)
+		}
 	}
 	for _, failure := range first {
 		runs := ""
@@ -274,9 +279,8 @@ func (d *data) failures(in input, p projections, report *Report) {
 	}
 }
 
-// compared says whether the filter lets a cell's results in. It makes one up,
-// as a failed cell has none.
-func (d *data) compared(cell results.Cell, in input, p projections) bool {
+// like makes up a result of a cell that has none, for filters and projections.
+func (d *data) like(cell results.Cell, in input) *benchfmt.Result {
 	like := in.Runs[0].Result
 	name, _ := like.Name.Parts()
 	result := &benchfmt.Result{Name: benchfmt.Name(string(name) + "/" + cell.String())}
@@ -286,8 +290,7 @@ func (d *data) compared(cell results.Cell, in input, p projections) bool {
 	for _, unit := range d.seen {
 		result.Values = append(result.Values, benchfmt.Value{Unit: unit})
 	}
-	keep, _ := p.filter.Apply(result)
-	return keep
+	return result
 }
 
 // failedRun is go test's verdict on a run, or a parent's on its cells.

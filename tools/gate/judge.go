@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -12,7 +13,6 @@ import (
 	"enginebench/workload"
 
 	"golang.org/x/perf/benchmath"
-	"golang.org/x/perf/benchunit"
 )
 
 // defaultUnits are judged unless -unit or -filter names others: what a user of
@@ -38,7 +38,12 @@ func judge(opts options, stdin io.Reader) *Report {
 	for side, s := range []*Side{&report.Old, &report.New} {
 		*s = Side{Name: d.sides[side], Passes: d.passes[side]}
 	}
-	if !d.checkConfiguration(opts, report) {
+	if !d.checkPolicy(opts, report) {
+		return report
+	}
+	d.dropOneSided(opts, report)
+	d.carryRemarks(report)
+	if !d.checkConfiguration(opts, report) || !d.checkRepeats(report) {
 		return report
 	}
 	outputs, err := d.readSamples(opts, report)
@@ -58,7 +63,7 @@ func (d *data) checkCells(report *Report) {
 	d.rows = slices.DeleteFunc(d.rows, func(r *row) bool {
 		for side, runs := range r.runs {
 			switch other := d.sides[1-side]; {
-			case len(runs) == 0 && slices.Contains(d.failed, r.cells[1-side]):
+			case len(runs) == 0 && slices.Contains(d.failed[side], r.cells[1-side]):
 				return true // said already
 			case len(runs) == 0:
 				report.problem("%s is only in %s", r.name, other)
@@ -95,8 +100,7 @@ func (d *data) unitsToJudge(opts options, report *Report) []string {
 	case len(opts.units) > 0:
 		wanted = nil
 		for _, unit := range opts.units {
-			_, tidy := benchunit.Tidy(1, unit)
-			if wanted = append(wanted, tidy); !slices.Contains(present, tidy) {
+			if wanted = append(wanted, tidy(unit)); !slices.Contains(present, tidy(unit)) {
 				report.problem("no unit %s in the inputs; there are %s", unit, strings.Join(present, ", "))
 			}
 		}
@@ -107,6 +111,11 @@ func (d *data) unitsToJudge(opts options, report *Report) []string {
 	for _, unit := range d.seen {
 		if !slices.Contains(judged, unit) {
 			report.NotJudged = append(report.NotJudged, unit)
+		}
+	}
+	for _, unit := range slices.Sorted(maps.Keys(opts.thresholds.set)) {
+		if !slices.Contains(judged, tidy(unit)) {
+			report.warn("-threshold %s=… decides nothing: %s is not judged (-unit)", unit, unit)
 		}
 	}
 	if len(judged) == 0 && len(opts.units) == 0 {

@@ -16,13 +16,14 @@ import (
 type thresholds struct {
 	all    float64
 	byUnit map[string]float64
+	set    map[string]bool // units that a flag named, as it spelt them
 }
 
 // Changes that matter, where nobody says otherwise. One failed request in a
 // hundred is much, while timings of two runs differ by some percent for reasons
 // that nobody would call a regression.
 func defaultThresholds() thresholds {
-	return thresholds{all: 5, byUnit: map[string]float64{"ok-%": 1}}
+	return thresholds{all: 5, byUnit: map[string]float64{okPercent: 1}, set: map[string]bool{}}
 }
 
 // of is the threshold of a unit, as package relabel wants it.
@@ -54,7 +55,7 @@ func (t *thresholds) Set(s string) error {
 	if at == 0 {
 		return errors.New("want unit=size, as ttft-ms=10%")
 	}
-	t.byUnit[s[:at]] = size
+	t.byUnit[tidy(s[:at])], t.set[s[:at]] = size, true
 	return nil
 }
 

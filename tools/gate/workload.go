@@ -18,15 +18,18 @@ var sameWorkload = []string{"load", "prompts", "output-tokens", "seed"}
 // where the workloads differ: then no number means anything.
 func (d *data) checkConfiguration(opts options, report *Report) (comparable bool) {
 	comparable = true
-	engines := d.engines()
+	engines := [2][]string{d.enginesOf(0), d.enginesOf(1)}
+	compared := func(engine string) bool {
+		return slices.Contains(engines[0], engine) && slices.Contains(engines[1], engine)
+	}
 	for _, key := range d.keys() {
 		engine, isModel := strings.CutSuffix(key, "-model")
 		ofEngine, isVersion := strings.CutSuffix(key, "-version")
 		switch {
 		case slices.Contains(opts.ignore, key), slices.Contains(d.projected, key):
 			continue
-		case isModel && !slices.Contains(engines, engine), isVersion && !slices.Contains(engines, ofEngine):
-			continue // of an engine that is not compared
+		case isModel && !compared(engine), isVersion && !compared(ofEngine):
+			continue // of an engine that is not held against itself
 		}
 		old, new := d.values(0, key), d.values(1, key)
 		same := slices.Equal(old, new)
@@ -74,12 +77,20 @@ func (d *data) all(side int) func(yield func(*results.Run) bool) {
 
 // engines are those that are compared.
 func (d *data) engines() []string {
+	engines := d.enginesOf(0)
+	for _, engine := range d.enginesOf(1) {
+		if !slices.Contains(engines, engine) {
+			engines = append(engines, engine)
+		}
+	}
+	return engines
+}
+
+func (d *data) enginesOf(side int) []string {
 	var engines []string
-	for side := range 2 {
-		for run := range d.all(side) {
-			if !slices.Contains(engines, run.Cell.Engine) {
-				engines = append(engines, run.Cell.Engine)
-			}
+	for run := range d.all(side) {
+		if !slices.Contains(engines, run.Cell.Engine) {
+			engines = append(engines, run.Cell.Engine)
 		}
 	}
 	return engines
