@@ -123,28 +123,8 @@ func (o *options) check(args []string) (*plan, error) {
 	if o.recordText && o.record == "" {
 		return nil, errors.New("-record-prompts says what a recording keeps: give -record=directory too")
 	}
-	if err := o.checkRequests(p); err != nil {
-		return nil, err
-	}
 	o.limits.Memory = o.memory << 20
 	return p, errors.Join(o.checkSources(), p.addDescribe(o.describe), p.addHeaders(o.headers))
-}
-
-// checkRequests refuses a number of requests that cannot keep a cell's slots
-// full: the cell would measure less than its name says.
-func (o *options) checkRequests(p *plan) error {
-	if o.requests == 0 || p.load.Open() {
-		return nil
-	}
-	for _, c := range p.levels {
-		if o.requests < c {
-			return fmt.Errorf("-requests=%d: %s has %d slots and needs at least as many requests", o.requests, p.load.Cell(c), c)
-		}
-		if p.load.Waves && o.requests%c != 0 {
-			return fmt.Errorf("-requests=%d: %s sends whole waves, and that is no multiple of %d", o.requests, p.load.Cell(c), c)
-		}
-	}
-	return nil
 }
 
 func (o *options) checkSources() error {

@@ -77,6 +77,8 @@ func TestBadInputEndsWithOneLineBeforeAnythingIsMeasured(t *testing.T) {
 		{"replay at a level that is not recorded", []string{"-replay=" + recordings, "-concurrency=4,3"}, "level 3 is not recorded, only 1, 4 are"},
 		{"no output tokens", []string{"-output-tokens=0"}, "-output-tokens: must be greater than 0"},
 		{"no requests", []string{"-requests=0"}, "-requests"},
+		{"fewer requests than slots", []string{"-engine=vllm=http://" + nobody, "-requests=20"}, "-requests=20: concurrency=32 has 32 slots"},
+		{"no whole wave", []string{"-engine=vllm=http://" + nobody, "-load=waves", "-concurrency=1,8", "-requests=20"}, "-requests=20: wave=8 sends whole waves"},
 		{"a negative deadline", []string{"-idle-timeout=-1s"}, "-idle-timeout"},
 		{"an impossible budget", []string{"-max-errors=200%"}, "-max-errors"},
 		{"unknown metrics", []string{"-metrics=some"}, "default or all"},
@@ -140,4 +142,11 @@ func TestOneRecordingIsReplayedFromItsFile(t *testing.T) {
 	require.Zero(t, code, "%s%s", stdout, stderr)
 	require.Equal(t, 1, strings.Count(stdout, "\nBenchmarkServe/"), stdout)
 	require.Contains(t, stdout, "BenchmarkServe/engine=vllm/concurrency=2")
+}
+
+func TestOnlySelectedCellsAreHeldAgainstTheFlags(t *testing.T) {
+	server, _ := counting(t)
+	p := begin(t, "ulimit -n 80", "-engine=fake="+server.URL, "-test.bench=Serve/fake/concurrency=1$", "-requests=20", "-output-tokens=2")
+	require.Zero(t, p.code(t), "%s%s", &p.stdout, &p.stderr)
+	require.Len(t, p.lines("concurrency=1"), 1)
 }

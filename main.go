@@ -125,7 +125,6 @@ func (s *session) begin(source []Source) error {
 	if err := s.directories(); err != nil {
 		return err
 	}
-	s.ctx = s.interruptible()
 	var from Source
 	if len(source) > 1 {
 		return errors.New("enginebench.Main was given more than one source")
@@ -133,6 +132,10 @@ func (s *session) begin(source []Source) error {
 	if len(source) == 1 {
 		from = source[0]
 	}
+	if err := s.enoughRequests(from); err != nil {
+		return err
+	}
+	s.ctx = s.interruptible()
 	if err := s.findTargets(s.ctx, from); err != nil {
 		return err
 	}
@@ -197,12 +200,14 @@ func (s *session) interruptible() context.Context {
 
 func (s *session) interrupted() bool { return s.ctx != nil && s.ctx.Err() != nil }
 
-// mostSlots is how many connections the largest cell has.
+// mostSlots is how many connections the largest selected cell has.
 func (s *session) mostSlots() int {
 	most := 0
 	for _, t := range s.targets {
 		for _, c := range t.cells {
-			most = max(most, c.shape.Concurrency)
+			if selected(t.name, c.name) {
+				most = max(most, c.shape.Concurrency)
+			}
 		}
 	}
 	return most
@@ -214,11 +219,11 @@ func (s *session) enoughPrompts() error {
 	if s.plan.cursor == nil {
 		return nil
 	}
-	pattern, most := flag.Lookup("test.bench").Value.String(), 0
+	most := 0
 	for _, t := range s.targets { // those that -bench leaves out need none
 		need := 0
 		for _, c := range t.cells {
-			if selects(pattern, "engine="+t.name+"/"+c.name) {
+			if selected(t.name, c.name) {
 				need += c.shape.Total() * runsOfACell()
 			}
 		}

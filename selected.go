@@ -2,10 +2,43 @@ package enginebench
 
 import (
 	"flag"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 )
+
+// selected reports whether -bench runs a cell of an engine.
+func selected(engine, cell string) bool {
+	return selects(flag.Lookup("test.bench").Value.String(), "engine="+engine+"/"+cell)
+}
+
+// enoughRequests refuses a number of requests that cannot keep the slots of a
+// selected cell full: the cell would measure less than its name says. It needs
+// no engine, only the names.
+func (s *session) enoughRequests(source Source) error {
+	if s.requests == 0 || s.plan.load.Open() {
+		return nil
+	}
+	specs := source.specs
+	if len(s.options.engines) > 0 {
+		specs = s.options.engines
+	}
+	for _, spec := range specs {
+		engine, _, _ := strings.Cut(spec, "=")
+		for _, c := range s.plan.levels {
+			cell := s.plan.load.Cell(c)
+			switch {
+			case !selected(engine, cell):
+			case s.requests < c:
+				return fmt.Errorf("-requests=%d: %s has %d slots and needs at least as many requests", s.requests, cell, c)
+			case s.plan.load.Waves && s.requests%c != 0:
+				return fmt.Errorf("-requests=%d: %s sends whole waves, and that is no multiple of %d", s.requests, cell, c)
+			}
+		}
+	}
+	return nil
+}
 
 // selects reports whether -bench=pattern runs a cell, named engine=…/…, by the
 // rules of package testing: alternatives at the top level, and an unanchored
