@@ -137,21 +137,11 @@ func read(path string, stdin io.Reader) (in input, err error) {
 		return in, fmt.Errorf("%s: no cell of an engine among its benchmarks (%s, …); want BenchmarkServe/engine=…/concurrency=…", path, in.Foreign[0])
 	case len(in.Runs) == 0:
 		return in, fmt.Errorf("%s: no benchmark result in it; want the output of go test -bench", path)
-	case !in.Complete:
-		return in, fmt.Errorf("%s is cut off: results without a PASS or FAIL after them; if they are whole, append a line PASS", path)
-	}
-	if begun, ended := len(beginsRun.FindAll(in.data, -1)), len(endsRun.FindAll(in.data, -1)); begun > ended {
-		return in, fmt.Errorf("%s is cut off within: %d runs begin in it and %d end in PASS or FAIL", path, begun, ended)
+	case in.CutOff() != "":
+		return in, fmt.Errorf("%s %s", path, in.CutOff())
 	}
 	return in, nil
 }
-
-// A test binary prints its system before the first result and its verdict after
-// the last.
-var (
-	beginsRun = regexp.MustCompile(`(?m)^goos: `)
-	endsRun   = regexp.MustCompile(`(?m)^(PASS|FAIL)\r?$`)
-)
 
 // sort sorts the runs of all inputs into rows and sides.
 func (d *data) sort(inputs []input, p projections) error {

@@ -42,10 +42,10 @@
 // the share of identical outputs. What an engine's runs found themselves and say
 // alike is one sentence, with the ends of each number's range; -format json has
 // each as it was said. Doubts are everything that makes a number less than it
-// seems: verdicts and warnings of runs, failed cells, token and prompt
-// mismatches, cached prompt tokens, coalesced events, mixed workloads, text
-// against token ids, too few runs or requests, a client on the engine's
-// machine.
+// seems: input that was cut off, verdicts and warnings of runs, failed cells,
+// token and prompt mismatches, cached prompt tokens, coalesced events, mixed
+// workloads, text against token ids, too few runs or requests, a client on the
+// engine's machine.
 //
 // # Same answers?
 //

@@ -31,6 +31,20 @@ type Input struct {
 	Remarks  []string                 // its "# …" lines, for people, without the mark, each once
 	Foreign  []string                 // full names of benchmarks that are not cells, each once
 	Complete bool                     // its last word is go test's: PASS, FAIL or "ok …". False: cut off, or filtered
+	Begun    int                      // test binaries that printed their system into it, before their first result
+	Ended    int                      // and those that printed PASS or FAIL, after their last
+}
+
+// CutOff says in what way the input is not the whole output of its runs; ""
+// where it is.
+func (in *Input) CutOff() string {
+	switch {
+	case !in.Complete:
+		return "is cut off: results without a PASS or FAIL after them; if they are whole, append a line PASS"
+	case in.Begun > in.Ended:
+		return fmt.Sprintf("is cut off within: %d runs begin in it and %d end in PASS or FAIL", in.Begun, in.Ended)
+	}
+	return ""
 }
 
 // CommandRemark begins the remark by which a run says what made it: "command:
@@ -203,8 +217,13 @@ func (in *Input) note(line string) {
 		if remark != "" && !slices.Contains(in.Remarks, remark) {
 			in.Remarks = append(in.Remarks, remark)
 		}
-	case line == "PASS", line == "FAIL", strings.HasPrefix(line, "ok  \t"), strings.HasPrefix(line, "FAIL\t"):
+	case line == "PASS", line == "FAIL":
+		in.Ended++
 		in.Complete = true
+	case strings.HasPrefix(line, "ok  \t"), strings.HasPrefix(line, "FAIL\t"):
+		in.Complete = true
+	case strings.HasPrefix(line, "goos: "):
+		in.Begun++
 	case strings.HasPrefix(line, "Benchmark"):
 		in.Complete = false
 	}

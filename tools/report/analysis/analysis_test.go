@@ -25,6 +25,10 @@ func report(t *testing.T, opts analysis.Options, lines ...string) *analysis.Repo
 		}
 		text += fmt.Sprintf("BenchmarkServe/engine=%s/concurrency=%s-2 1 %s\n", f[0], f[1], f[2])
 	}
+	return read(t, opts, text+"PASS\n")
+}
+
+func read(t *testing.T, opts analysis.Options, text string) *analysis.Report {
 	in, err := results.Read("run.txt", strings.NewReader(text))
 	require.NoError(t, err)
 	r, err := analysis.New([]*results.Input{in}, nil, opts)
@@ -170,6 +174,31 @@ func TestTooFewRunsAreADoubt(t *testing.T) {
 			continue
 		}
 		find(t, doubts(r), want)
+	}
+}
+
+// What was measured after the cut is N/A like what was not measured at all.
+func TestCutOffInputIsADoubt(t *testing.T) {
+	const whole = "goos: linux\nBenchmarkServe/engine=vllm/concurrency=1-2 1 100 tokens/s\nPASS\n"
+	cut := strings.TrimSuffix(whole, "PASS\n")
+	for name, test := range map[string]struct{ text, want string }{
+		"whole":         {whole, ""},
+		"failed":        {cut + "FAIL\nexit status 1\n", ""},
+		"of go test":    {cut + "PASS\nok  \tenginebench\t0.010s\n", ""},
+		"cut off":       {cut, "run.txt is cut off: results without a PASS or FAIL after them; if they are whole, append a line PASS; cells and runs may be missing here"},
+		"then a second": {whole + cut, "run.txt is cut off: results without"},
+		"first of two":  {cut + whole, "run.txt is cut off within: 2 runs begin in it and 1 end in PASS or FAIL; cells and runs may be missing here"},
+		"two":           {whole + whole, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list := mentioning(doubts(read(t, analysis.Options{}, test.text)), "cut off")
+			if test.want == "" {
+				require.Empty(t, list)
+				return
+			}
+			require.Len(t, list, 1)
+			require.Contains(t, list[0], test.want)
+		})
 	}
 }
 

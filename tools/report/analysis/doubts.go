@@ -91,6 +91,11 @@ const coalescedLimit = 5.0
 
 func (r *Report) doubts(inputs []*results.Input, runs []*results.Run, failures []results.Failure, samples *distribution.Set) {
 	var m merged
+	for _, in := range inputs {
+		if cut := in.CutOff(); cut != "" {
+			m.add("", name(in)+" "+cut+"; cells and runs may be missing here")
+		}
+	}
 	for _, f := range failures {
 		text := strings.Join(f.Log, "; ")
 		if text == "" {
@@ -116,6 +121,14 @@ func (r *Report) doubts(inputs []*results.Input, runs []*results.Run, failures [
 	if samples != nil {
 		r.Notes = append(r.Notes, samples.Notes...)
 	}
+}
+
+// name is an input as a sentence has it.
+func name(in *results.Input) string {
+	if in.Name == "-" {
+		return "stdin"
+	}
+	return in.Name
 }
 
 // doubtRemarks takes the lines for people that warn: those of an engine
