@@ -108,5 +108,7 @@
 //
 // -format text is for people, markdown for a job summary, json for programs
 // (its schema is named in its first field), github prints the text and
-// annotations, and appends the markdown to $GITHUB_STEP_SUMMARY.
+// annotations, and appends the markdown to $GITHUB_STEP_SUMMARY. What it cannot
+// tell is on stderr in all of them, and besides in markdown, json and the
+// annotations, which are read elsewhere.
 package main

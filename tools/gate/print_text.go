@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 )
 
+// printText leaves out the problems: each is a line on stderr, below it on a
+// terminal.
 func printText(w io.Writer, r *Report) error {
 	var b bytes.Buffer
 	if r.Old.Name != "" {
@@ -44,9 +46,6 @@ func printText(w io.Writer, r *Report) error {
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
-	}
-	for _, problem := range r.Problems {
-		fmt.Fprintf(&b, "cannot tell: %s\n", problem)
 	}
 	fmt.Fprintf(&b, "%s\n%s: %s\n", r.scope(), strings.ToUpper(r.Verdict), r.conclusion())
 	_, err := w.Write(trimRight(b.Bytes()))
