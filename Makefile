@@ -154,7 +154,7 @@ soak: ## mixed faults at concurrency 64 for SOAK=10m
 bench-client: ## the client itself: what it reports against the ground truth, and what a chunk costs it
 	go test -run='^$$' -bench='Chunk|Send|Decode' ./engines/...
 	go test -run='^$$' -bench='Truth|Client' -benchtime=1x -count=3 ./workload/truth
-calibrate: ## find out how many chunks a second this machine's client takes
-	go tool calibrate
+calibrate: ## find out how many chunks a second this machine's client takes; FLAGS=-print shows it
+	go tool calibrate $(FLAGS)
 proto: ## generate the code of Triton's messages
 	./engines/triton/inference/generate.sh

@@ -196,6 +196,7 @@ func TestAnInterruptKeepsWhatWasMeasured(t *testing.T) {
 	require.Len(t, p.lines("concurrency=1"), 1)
 	require.Contains(t, p.stdout.String(), "the run was given up: cancelled: interrupted")
 	require.Contains(t, p.stdout.String(), "not measured: cancelled: interrupted", "the cell that was not begun")
+	require.NotContains(t, p.stdout.String(), "the server is gone")
 	require.Contains(t, p.stderr.String(), "interrupted: 1 runs of cells measured, 2 failed")
 	await(t, "the end of the replay server", func() bool { return !alive(child) })
 }

@@ -60,6 +60,10 @@ func TestBadInputEndsWithOneLineBeforeAnythingIsMeasured(t *testing.T) {
 		{"no gRPC server there", []string{"-engine=triton=grpc://" + nobody}, "refused"},
 		{"plain HTTP where Triton was asked for", []string{"-engine=triton=grpc://" + host}, "http://"},
 		{"another HTTP server", []string{"-engine=vllm=" + plain.URL}, "/v1/models"},
+		{"an engine without a scheme", []string{"-engine=vllm=127.0.0.1:8000"}, "write vllm=http://127.0.0.1:8000"},
+		{"an engine without a scheme, by name", []string{"-engine=vllm=localhost:8000/v1"}, "write vllm=http://localhost:8000/v1"},
+		{"unknown flag", []string{"-concurency=1"}, "flag provided but not defined: -concurency; -h"},
+		{"a flag's value", []string{"-requests=x"}, "-requests: parse error; -h"},
 		{"unknown scheme", []string{"-engine=vllm=ftp://x"}, "no protocol has the scheme \"ftp\""},
 		{"engine without a URL", []string{"-engine=vllm"}, "want name=url"},
 		{"engine name that a benchmark's cannot hold", []string{"-engine=VLLM-2=http://" + nobody}, "[a-z][a-z0-9_.]*"},
@@ -149,4 +153,11 @@ func TestOnlySelectedCellsAreHeldAgainstTheFlags(t *testing.T) {
 	p := begin(t, "ulimit -n 80", "-engine=fake="+server.URL, "-test.bench=Serve/fake/concurrency=1$", "-requests=20", "-output-tokens=2")
 	require.Zero(t, p.code(t), "%s%s", &p.stdout, &p.stderr)
 	require.Len(t, p.lines("concurrency=1"), 1)
+}
+
+func TestHelpListsTheFlags(t *testing.T) {
+	_, stderr, code := invoke(t, "-h")
+	require.Zero(t, code)
+	require.Contains(t, stderr, "-engine name=url")
+	require.Contains(t, stderr, "-test.count")
 }

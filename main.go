@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -60,7 +61,12 @@ type session struct {
 func run(m *testing.M, source []Source) int {
 	s := &session{invocation: newInvocation(), runs: map[string]int{}}
 	s.options.register(flag.CommandLine)
-	flag.Parse()
+	if err := parse(flag.CommandLine, os.Args[1:]); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		fmt.Fprintf(os.Stderr, "# enginebench: %s; -h (go test -args -h) lists all flags\n", line.Flat(err.Error()))
+		return 2
+	}
 	if f := flag.Lookup("test.bench"); f == nil || f.Value.String() == "" {
 		return m.Run()
 	}
@@ -96,6 +102,20 @@ func run(m *testing.M, source []Source) int {
 		return 1
 	}
 	return code
+}
+
+// parse parses flags. Package flag would print all of them, a hundred lines,
+// below an error of one.
+func parse(f *flag.FlagSet, args []string) error {
+	f.Init(f.Name(), flag.ContinueOnError)
+	out := f.Output()
+	f.SetOutput(io.Discard)
+	err := f.Parse(args)
+	f.SetOutput(out)
+	if errors.Is(err, flag.ErrHelp) {
+		f.Usage()
+	}
+	return err
 }
 
 // listing reports whether the binary was asked to list tests, not to run them.

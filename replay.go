@@ -50,7 +50,8 @@ func (s *session) startReplay(ctx context.Context, from string, all []*fixtures.
 	if err := alike(all); err != nil {
 		return err
 	}
-	if s.server, err = replay.Start(ctx, all, replay.Options{}); err != nil {
+	// It outlives an interrupt, which ends requests, to say what it had played.
+	if s.server, err = replay.Start(context.WithoutCancel(ctx), all, replay.Options{}); err != nil {
 		return err
 	}
 	for _, rec := range all {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -109,9 +110,18 @@ func (s *session) findTargets(ctx context.Context, source Source) error {
 		}
 	}
 	if len(s.targets) == 0 {
-		return fmt.Errorf("no engine answered: start one, or name it with -engine=name=url; %w", errors.Join(failed...))
+		return fmt.Errorf("no engine answered: start one (make servers starts a vLLM and a Triton here), or name one with -engine=name=url; %w", oneLine(failed))
 	}
 	return nil
+}
+
+// oneLine is several failures in one, whose texts stand side by side.
+func oneLine(failed []error) error {
+	all, format := make([]any, len(failed)), make([]string, len(failed))
+	for i, err := range failed {
+		all[i], format[i] = err, "%w"
+	}
+	return fmt.Errorf(strings.Join(format, "; "), all...)
 }
 
 func uniqueNames(specs []string) error {
@@ -126,8 +136,15 @@ func uniqueNames(specs []string) error {
 	return nil
 }
 
+// hostAlone is what one writes who forgets the scheme: host and port, perhaps a
+// path. Nothing in it can be a password, so that it may be shown.
+var hostAlone = regexp.MustCompile(`^[A-Za-z0-9.-]+:[0-9]+(/[A-Za-z0-9/._-]*)?$`)
+
 // ask opens one live engine and lets it describe itself.
 func (s *session) ask(ctx context.Context, text string) (*target, error) {
+	if name, host, _ := strings.Cut(text, "="); hostAlone.MatchString(host) {
+		return nil, fmt.Errorf("-engine=%s: %q is no URL: write %s=http://%s, or grpc:// where a Triton listens", text, host, name, host)
+	}
 	spec, err := engines.ParseSpec(text)
 	if err != nil {
 		return nil, err

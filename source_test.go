@@ -82,7 +82,9 @@ func TestIfNoDefaultEngineAnswersEachReasonIsGiven(t *testing.T) {
 	_, err := found(t, Live("one="+nobody(t), "two="+nobody(t)))
 	require.ErrorContains(t, err, "no engine answered")
 	require.ErrorContains(t, err, "engine one")
-	require.ErrorContains(t, err, "engine two")
+	require.ErrorContains(t, err, "; engine two")
+	require.ErrorContains(t, err, "make servers")
+	require.NotContains(t, err.Error(), "\n")
 }
 
 func TestAnEngineThatWasAskedForMustAnswer(t *testing.T) {
