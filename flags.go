@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"enginebench/engines"
+	"enginebench/engines/httpstream"
 	"enginebench/workload"
 	"enginebench/workload/prompts"
 )
@@ -124,7 +125,17 @@ func (o *options) check(args []string) (*plan, error) {
 		return nil, errors.New("-record-prompts says what a recording keeps: give -record=directory too")
 	}
 	o.limits.Memory = o.memory << 20
-	return p, errors.Join(o.checkSources(), p.addDescribe(o.describe), p.addHeaders(o.headers))
+	if err := o.checkSources(); err != nil {
+		return nil, err
+	}
+	// Read here too, since no engine without TLS reads it.
+	if _, err := httpstream.Roots(o.caFile); err != nil {
+		return nil, fmt.Errorf("-ca: %w", err)
+	}
+	if err := p.addDescribe(o.describe); err != nil {
+		return nil, err
+	}
+	return p, p.addHeaders(o.headers)
 }
 
 func (o *options) checkSources() error {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,6 +95,8 @@ func TestBadInputEndsWithOneLineBeforeAnythingIsMeasured(t *testing.T) {
 		{"prompts that are not there", []string{"-engine=vllm=" + plain.URL, "-prompts=nowhere.jsonl"}, "nowhere.jsonl"},
 		{"prompts with a broken line", []string{"-engine=vllm=" + plain.URL, "-prompts=" + broken}, "line 2"},
 		{"certificates that are not there", []string{"-engine=vllm=https://" + nobody, "-ca=nowhere.pem"}, "nowhere.pem"},
+		{"certificates that no engine needs and are not there", []string{"-engine=vllm=" + plain.URL, "-ca=nowhere.pem"}, "-ca: read certificates to trust: open nowhere.pem"},
+		{"certificates that are none", []string{"-engine=vllm=" + plain.URL, "-ca=" + broken}, "no PEM certificate"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -160,4 +164,17 @@ func TestHelpListsTheFlags(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, stderr, "-engine name=url")
 	require.Contains(t, stderr, "-test.count")
+}
+
+func TestTheCommandIsOneThatReproduces(t *testing.T) {
+	server, _ := counting(t)
+	samples := t.TempDir()
+	stdout, stderr, code := invoke(t, "-engine=fake="+server.URL, "-concurrency=1", "-output-tokens=2", "-samples="+samples, "-record=recordings")
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	want := "# command: go test "
+	if info, _ := debug.ReadBuildInfo(); slices.Contains(info.Settings, debug.BuildSetting{Key: "-tags", Value: "live"}) {
+		want += "-tags=live "
+	}
+	want += "-concurrency=1 -engine=fake=" + server.URL + " -output-tokens=2 -record=recordings -samples='…/" + filepath.Base(samples) + "' -bench=. -benchtime=1x -run='^$'\n"
+	require.Contains(t, stdout, want)
 }

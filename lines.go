@@ -4,6 +4,7 @@ import (
 	"flag"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"enginebench/workload/line"
@@ -30,8 +31,8 @@ func (t *target) from() string {
 // command is how to run this again, as one types it for go test.
 func (s *session) command() string {
 	words := []string{"go", "test"}
-	if s.plan.cursor != nil {
-		words = append(words, "-tags=live")
+	if tags := buildTags(); tags != "" {
+		words = append(words, quoted("tags", tags))
 	}
 	flag.Visit(func(f *flag.Flag) {
 		name := strings.TrimPrefix(f.Name, "test.")
@@ -50,15 +51,29 @@ func (s *session) command() string {
 	return strings.Join(words, " ")
 }
 
+// buildTags are those that this binary was built with: live, or what a
+// repository of one's own has.
+func buildTags() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			if setting.Key == "-tags" {
+				return setting.Value
+			}
+		}
+	}
+	return ""
+}
+
 // public is a flag's value as results may show it: of headers the name alone,
-// and of paths that begin at the root only the last element.
+// and of paths that begin at the root only the last element, behind a sign that
+// the rest is missing.
 func public(name, value string) string {
 	if name == "header" {
 		header, _, _ := strings.Cut(value, ":")
 		return header + ": …"
 	}
 	if filepath.IsAbs(value) {
-		return filepath.Base(value)
+		return "…/" + filepath.Base(value)
 	}
 	return value
 }

@@ -116,7 +116,8 @@ func TestACellHasTenRequestsASlotUnlessToldOtherwise(t *testing.T) {
 
 func TestTheCommandShowsNoSecretAndNoPathOfTheMachine(t *testing.T) {
 	require.Equal(t, "X-Team: …", public("header", "X-Team: blue"))
-	require.Equal(t, "prompts.jsonl", public("prompts", "/somewhere/else/prompts.jsonl"))
+	require.Equal(t, "…/prompts.jsonl", public("prompts", "/somewhere/else/prompts.jsonl"))
+	require.Equal(t, "../prompts.jsonl", public("prompts", "../prompts.jsonl"))
 	require.Equal(t, "results/samples", public("samples", "results/samples"))
 	require.Equal(t, `-describe='gpu=A10G 24GB'`, quoted("describe", "gpu=A10G 24GB"))
 	require.Equal(t, `-bench='it'\''s'`, quoted("bench", "it's"))
