@@ -10,6 +10,7 @@ import (
 	"enginebench/tools/internal/results"
 	"enginebench/tools/report/analysis"
 	"enginebench/tools/report/distribution"
+	"enginebench/workload"
 
 	"github.com/stretchr/testify/require"
 )
@@ -283,4 +284,34 @@ func TestFindingsOfRecordsAreNotSaidTwice(t *testing.T) {
 	r, err := analysis.New([]*results.Input{in}, set, analysis.Options{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"vllm, concurrency 2: queue of 7 requests", "vllm, concurrency 2: cut from the log"}, r.Findings)
+}
+
+// A column without a number says nothing but why, once, below the table.
+func TestPercentilesThatNoCellHasAreNoColumns(t *testing.T) {
+	table := func(lines ...string) analysis.Table {
+		r := report(t, labels, lines...)
+		return r.Percentiles(r.Groups[0])
+	}
+	few := table("triton 1 5 ttft-p50-ms 9 latency-p50-ms 2 itl-p50-ms", "vllm 1 6 ttft-p50-ms 7 ttft-p90-ms 10 latency-p50-ms 11 latency-p90-ms")
+	require.Equal(t, []string{"Engine", "Concurrency", "TTFT p50", "TTFT p90", "Latency p50", "Latency p90", "ITL p50"}, few.Header)
+	require.Equal(t, [][]string{
+		{"Triton TRT-LLM", "1", "5.00", "N/A", "9.00", "N/A", "2.00"},
+		{"vLLM Server", "1", "6.00", "7.00", "10.00", "11.00", "N/A"},
+	}, few.Rows)
+	require.Equal(t, "No cell has TTFT p99, Latency p99: a p99 needs 299 requests a cell (-requests=300). No cell has ITL p99.", few.Note)
+
+	all := "1 ttft-p50-ms 2 ttft-p90-ms 3 ttft-p99-ms 1 latency-p50-ms 2 latency-p90-ms 3 latency-p99-ms 1 itl-p50-ms 2 itl-p99-ms"
+	whole := table("triton 1 "+all, "vllm 1 5 ttft-p50-ms")
+	require.Len(t, whole.Header, 2+8)
+	require.Equal(t, "N/A", whole.Rows[1][4])
+	require.Empty(t, whole.Note)
+
+	require.Empty(t, table("vllm 1 5 ttft-ms").Rows)
+}
+
+// By samples: of four requests a cell there is no median either, and the sentence
+// goes by what was measured.
+func TestPercentilesOfFewSamples(t *testing.T) {
+	r := sampled(t, func(int, *workload.Sample) {})
+	require.Empty(t, r.Percentiles(r.Groups[0]).Rows)
 }

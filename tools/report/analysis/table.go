@@ -93,6 +93,7 @@ type Table struct {
 	Unit, Title string
 	Header      []string
 	Rows        [][]string
+	Note        string // a sentence on what the table lacks; "" where nothing
 }
 
 // Table makes the table of a unit.

@@ -57,6 +57,15 @@ func (t *Times) Quantile(q float64) (d time.Duration, ok bool) {
 	return workload.Quantile(t.sort(), q)
 }
 
+// Least is how many values have a quantile q, see [Times.Quantile].
+func Least(q float64) int {
+	n := 1
+	for !enough(q, n) {
+		n++
+	}
+	return n
+}
+
 func enough(q float64, n int) bool { return n > 0 && 1-math.Pow(q, float64(n)) >= 0.95 }
 
 // Moments are mean and (population) standard deviation, smallest and largest;

@@ -67,6 +67,9 @@ func TestThePageHasTablesPicturesAndPercentiles(t *testing.T) {
 	require.Equal(t, 4, count["table"], "throughput, latency, TTFT, percentiles")
 	require.Equal(t, 5, count["svg"], "throughput, TTFT, latency, scaling, TTFT against throughput")
 	require.Contains(t, text, "TTFT p50")
+	require.False(t, strings.Contains(text, "<button type=\"button\">TTFT p99"), "a column that says nothing")
+	require.Regexp(t, `<p>No cell has TTFT p90, .*</p>`, text)
+	require.Contains(t, text, "No cell has TTFT p99, Latency p99: a p99 needs 299 requests a cell (-requests=300).")
 	require.Contains(t, text, "prefers-color-scheme: dark")
 	require.Contains(t, text, `name="viewport"`)
 }

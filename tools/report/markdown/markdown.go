@@ -208,6 +208,9 @@ func (w *writer) table(t analysis.Table, left int) {
 		}
 	}
 	w.err = table.Render()
+	if t.Note != "" {
+		w.printf("\n%s\n", Text(t.Note))
+	}
 }
 
 // row escapes cells: a bar would start another one.
