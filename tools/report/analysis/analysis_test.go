@@ -270,6 +270,22 @@ func TestFindingsAlikeAreOneSentenceAnEngine(t *testing.T) {
 	require.Contains(t, r.Notes, "vllm, concurrency 2 and 4: canary: 0.010 (at 4) to 0.015 (at 2) % off")
 }
 
+// Times are compared as such, whatever unit each is written in: 902ns is less
+// than 1.027µs, and both are the same kind of figure.
+func TestTimesOfOneSentenceKeepTheirUnits(t *testing.T) {
+	var lines []string
+	say := func(c int, text string) {
+		lines = append(lines, fmt.Sprintf("vllm %d 100 tokens/s", c),
+			fmt.Sprintf("--- BENCH: BenchmarkServe/engine=vllm/concurrency=%d-2", c), "    serve.go:1: replay truth: "+text)
+	}
+	say(1, "late by 1.648µs (p50), 56.213µs (p99), 1.258244ms (max) of 5s in v0.31.0")
+	say(2, "late by 902ns (p50), 1.2ms (p99), 1m1.5s (max) of 5s in v0.31.0")
+	say(4, "late by 0s (p50), 99ns (p99), 781.652µs (max) of 5s in v0.31.0")
+	r := report(t, analysis.Options{}, lines...)
+	require.Contains(t, r.Notes, "vllm, concurrency 1, 2 and 4: replay truth: late by 0s (at 4) to 1.648µs (at 1) (p50), "+
+		"99ns (at 4) to 1.2ms (at 2) (p99), 781.652µs (at 4) to 1m1.5s (at 2) (max) of 5s in v0.31.0")
+}
+
 // A run's log and its record say the same: it counts once. What the log has
 // not, the record has.
 func TestFindingsOfRecordsAreNotSaidTwice(t *testing.T) {

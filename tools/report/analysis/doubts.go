@@ -43,7 +43,9 @@ type merged struct {
 	same    map[string]int    // by text
 }
 
-var figures = regexp.MustCompile(`[0-9]+([.,][0-9]+)*`)
+// figures are numbers, and times as Go writes them: their unit is part of the
+// figure, since it changes with it (902ns, 56.213µs).
+var figures = regexp.MustCompile(`([0-9]+(\.[0-9]+)?(ns|µs|us|ms|s|m|h))+\b|[0-9]+([.,][0-9]+)*`)
 
 func (m *merged) add(where, text string) { m.put(where, text, true) }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"enginebench/tools/internal/results"
 	"enginebench/workload/line"
@@ -44,14 +45,24 @@ type place struct {
 func parse(cell results.Cell, text string) (spanKey, sentence) {
 	here := sentence{level: cell.Level}
 	without := figures.ReplaceAllStringFunc(line.Flat(text), func(f string) string {
-		v, err := strconv.ParseFloat(f, 64)
-		if err != nil {
+		v, kind, ok := amount(f)
+		if !ok {
 			return f // a version
 		}
 		here.figures, here.written = append(here.figures, v), append(here.written, f)
-		return "#"
+		return kind
 	})
 	return spanKey{cell.Engine, cell.Level.Kind, without}, here
+}
+
+// amount is the value of a figure, and what stands for its kind where only the
+// figures differ: a time is no number.
+func amount(figure string) (v float64, kind string, ok bool) {
+	if d, err := time.ParseDuration(figure); err == nil && figure != "0" {
+		return float64(d), "#s", true
+	}
+	v, err := strconv.ParseFloat(figure, 64)
+	return v, "#", err == nil
 }
 
 func placeOf(cell results.Cell, text string) place {
@@ -93,7 +104,7 @@ func (s *span) sentence(title string) string {
 	slices.SortFunc(ls, results.Level.Compare)
 	next := 0
 	text := figures.ReplaceAllStringFunc(s.first, func(f string) string {
-		if _, err := strconv.ParseFloat(f, 64); err != nil {
+		if _, _, ok := amount(f); !ok {
 			return f
 		}
 		next++
