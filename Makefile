@@ -58,9 +58,9 @@ define passes
 	[ -s "$$out.pass" ] || rm -rf "$$out.pass" "$$samples.pass"
 	[ ! -e "$$out.pass" ] || echo "make: pass $$pass was cut short: what it had measured is in $$out.pass" >&2
 	if ! grep -qsE '^Benchmark[^[:space:]]+[[:space:]]+[0-9]+[[:space:]]' "$$out.part"; then
-		[ ! -e "$$out" ] || echo "make: no whole pass with a result: $$out is as it was" >&2
+		[ ! -e "$$out" ] || echo "make: no whole pass has a result: $$out and its samples are as they were" >&2
 	elif [ -n "$$stop" ] && [ -e "$$out" ]; then
-		echo "make: $$whole of $(1) passes are whole, in $$out.part and $$samples.part; $$out is as it was" >&2
+		echo "make: $$whole of $(1) passes are whole, in $$out.part and $$samples.part; $$out and its samples are as they were" >&2
 	else
 		[ -z "$$stop" ] || echo "make: $$whole of $(1) passes are whole, in $$out" >&2
 		rm -rf "$$samples"
