@@ -79,9 +79,9 @@
 //
 // A cell that has no numbers fails with INVALID and the reason. The exit code
 // is 1 if a cell failed, whatever -count is, or if none was measured, 2 if what
-// was asked for can't be done or stdout does not take results, and 130 if it was interrupted; go test makes 1 of
-// all. At Ctrl-C the cells already measured keep their lines and the others
-// fail.
+// was asked for can't be done or stdout does not take results, and 130 if it
+// was interrupted; go test makes 1 of all. At Ctrl-C the cells already measured
+// keep their lines and the others fail.
 //
 // Unless -benchtime says otherwise (as -benchtime=3x), a cell is one load run.
 // Unless -run says otherwise, -bench runs no tests: they would take their time
