@@ -50,5 +50,7 @@ tool (
 	enginebench/tools/prompts
 	enginebench/tools/recompute
 	enginebench/tools/report
+	enginebench/tools/servers
+	enginebench/tools/slowdown
 	golang.org/x/perf/cmd/benchstat
 )

@@ -101,7 +101,7 @@ func (c cache) requireInstalled(name string, o options) error {
 	}
 	for _, dir := range dirs {
 		if _, err := readInstalled(dir); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("start %s: %s is not installed; run `go run ./tools/servers install %s`", name, filepath.Base(dir), args)
+			return fmt.Errorf("start %s: %s is not installed; run `go tool servers install %s`", name, filepath.Base(dir), args)
 		} else if err != nil {
 			return fmt.Errorf("start %s: read %s: %w; remove the folder and install again", name, installedPath(dir), err)
 		}

@@ -3,18 +3,18 @@
 // Servers brings up real serving engines on this machine, without a GPU, to try a
 // benchmark on.
 //
-//	$ go run ./tools/servers install          # 7 GB, once; what is there is left alone
-//	$ go run ./tools/servers start
+//	$ go tool servers install          # 7 GB, once; what is there is left alone
+//	$ go tool servers start
 //	triton answers after 82.8 s (pid 25044): grpc://127.0.0.1:8001 http://127.0.0.1:8003 http://127.0.0.1:8002/metrics
 //	  Triton 2.51.0, Python backend with the TRT-LLM tensor contract, vLLM 0.32.0 engine core
 //	  log: ~/.cache/enginebench/servers/run/triton.log
 //	vllm answers after 77.6 s (pid 25042): http://127.0.0.1:8000
 //	  vLLM 0.32.0 on CPU, a tiny Llama with random weights
 //	  log: ~/.cache/enginebench/servers/run/vllm.log
-//	$ go run ./tools/servers start            # again: nothing happens
+//	$ go tool servers start            # again: nothing happens
 //	triton runs already (pid 25044): grpc://127.0.0.1:8001 http://127.0.0.1:8003 http://127.0.0.1:8002/metrics
 //	vllm runs already (pid 25042): http://127.0.0.1:8000
-//	$ go run ./tools/servers stop
+//	$ go tool servers stop
 //	vllm stopped (pid 25042, 3 processes)
 //	triton stopped (pid 25044, 5 processes)
 //
@@ -72,9 +72,9 @@
 //
 // Another vLLM is a flag away, to compare two versions:
 //
-//	go run ./tools/servers install -vllm-version=0.31.0 vllm
-//	go run ./tools/servers stop vllm
-//	go run ./tools/servers start -vllm-version=0.31.0 vllm
+//	go tool servers install -vllm-version=0.31.0 vllm
+//	go tool servers stop vllm
+//	go tool servers start -vllm-version=0.31.0 vllm
 //
 // Everything lies in $ENGINEBENCH_CACHE/servers, or else in enginebench/servers in
 // the user's cache folder. Linux on x86-64 only: that is what the wheels are for.

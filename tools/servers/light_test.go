@@ -23,7 +23,7 @@ func TestLightTriton(t *testing.T) {
 	c, err := defaultCache()
 	require.NoError(t, err)
 	if _, err := readInstalled(c.triton()); errors.Is(err, fs.ErrNotExist) {
-		t.Skip("Triton is not installed: go run ./tools/servers install light")
+		t.Skip("Triton is not installed: go tool servers install light")
 	} else {
 		require.NoError(t, err)
 	}

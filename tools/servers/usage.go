@@ -4,10 +4,10 @@ package main
 
 const usage = `servers brings up real serving engines on this machine, without a GPU.
 
-  servers install [flags] [vllm] [triton] [light]
-  servers start   [flags] [vllm] [triton] [light]
-  servers stop    [vllm] [triton] [light]
-  servers status  [vllm] [triton] [light]
+  go tool servers install [flags] [vllm] [triton] [light]
+  go tool servers start   [flags] [vllm] [triton] [light]
+  go tool servers stop    [vllm] [triton] [light]
+  go tool servers status  [vllm] [triton] [light]
 
   vllm    vLLM on CPU with a tiny Llama of random weights; OpenAI-compatible HTTP
   triton  Triton with vLLM's engine core behind the TRT-LLM tensor contract; gRPC
@@ -24,10 +24,10 @@ Flags of start:
   -timeout=5m           how long to wait until a server answers
 
 Examples:
-  go run ./tools/servers install && go run ./tools/servers start
-  go run ./tools/servers start light
-  go run ./tools/servers start -grpc-port=9001 -metrics-port=9002 -http-port=9003 light
-  go run ./tools/servers stop
+  go tool servers install && go tool servers start
+  go tool servers start light
+  go tool servers start -grpc-port=9001 -metrics-port=9002 -http-port=9003 light
+  go tool servers stop
 
 Exit codes: 0 good, 1 a server that was started does not answer (status), 2 else.
 `

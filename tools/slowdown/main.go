@@ -1,7 +1,7 @@
 // Slowdown makes recordings of an engine that is slower than the recorded one,
 // so that a gate can be tried on a regression whose size is known.
 //
-//	go run ./tools/slowdown -by=12% -o=slow fixtures/recordings
+//	go tool slowdown -by=12% -o=slow fixtures/recordings
 //	go test -bench=. -replay=$PWD/slow
 //
 // Exit codes: 0 written, 2 not.
@@ -22,12 +22,12 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-const usage = `Usage: go run ./tools/slowdown -by=12% -o=DIR [flags] RECORDINGS
+const usage = `Usage: go tool slowdown -by=12% -o=DIR [flags] RECORDINGS
 
 Writes the recordings in the directory RECORDINGS into DIR, slower by so much.
 
-  go run ./tools/slowdown -by=12% -o=slow fixtures/recordings
-  go run ./tools/slowdown -by=12% -cell=vllm/concurrency=8 -o=slow fixtures/recordings
+  go tool slowdown -by=12% -o=slow fixtures/recordings
+  go tool slowdown -by=12% -cell=vllm/concurrency=8 -o=slow fixtures/recordings
   go test -bench=. -replay=$PWD/slow
 
 `

@@ -74,6 +74,16 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// What usage texts call go tool must be one, here and elsewhere in tools: go run
+// turns every exit code into 1.
+func TestTheCommandsAreTools(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	require.NoError(t, err)
+	for _, name := range []string{"calibrate", "gate", "prompts", "recompute", "report", "servers", "slowdown"} {
+		require.Contains(t, string(mod), "\n\tenginebench/tools/"+name+"\n")
+	}
+}
+
 func TestADirectoryIsTheSameByAnyName(t *testing.T) {
 	dir := t.TempDir()
 	require.True(t, same(dir, dir+"/."))
