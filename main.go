@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -170,6 +171,9 @@ func (s *session) begin(source []Source) error {
 	}
 	if s.server == nil {
 		s.canary = newCanary(s.ctx)
+		if !s.isCalibrated() {
+			s.notes = append(s.notes, "the client is not calibrated on this machine, so that no load is known to be beyond it: make calibrate")
+		}
 	}
 	s.screen = openScreen()
 	return nil
@@ -181,6 +185,11 @@ func (s *session) end() {
 	if s.server != nil {
 		s.server.Close()
 	}
+}
+
+// isCalibrated reports whether a knee is known for every protocol in use.
+func (s *session) isCalibrated() bool {
+	return !slices.ContainsFunc(s.targets, func(t *target) bool { return s.calibrated.Knee(truth.ProtocolOf(t.info)) == 0 })
 }
 
 // directories makes the directories that results go to, so that a run does not
