@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -69,6 +70,38 @@ func TestASweepThatNeverHeldKeepsNothing(t *testing.T) {
 	require.NoError(t, err)
 	_, err = os.Stat(path)
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// 2048 streams at a step of 15 ms ask for 136,533 chunks/s. A server that is
+// late by more than a step writes fewer, and what the client could take beyond
+// them nobody knows.
+func TestAServerAtItsLimitIsNotTheClientsKnee(t *testing.T) {
+	for name, test := range map[string]struct {
+		last truth.Point
+		want string
+	}{
+		"keeps up":                {truth.Point{Rate: 104264, Late: 15 * ms, Holds: true}, "knee of http: 104264 chunks/s, found "},
+		"falls behind":            {truth.Point{Rate: 104264, Late: 16 * ms, Holds: true}, "knee of http: at least 104264 chunks/s (the server could write no faster), found "},
+		"falls behind and slower": {truth.Point{Rate: 90000, Late: 16 * ms, Holds: true}, "knee of http: at least 90788 chunks/s"},
+		"late chunks in one read": {truth.Point{Rate: 90000, Late: 16 * ms}, "knee of http: at least 90788 chunks/s"},
+		"late, yet too fast":      {truth.Point{Rate: 110000, Late: 16 * ms}, "knee of http: 90788 chunks/s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("ENGINEBENCH_CACHE", t.TempDir())
+			sweep := truth.Sweep{Cores: runtime.GOMAXPROCS(0), Knee: 90788}
+			test.last.Streams, test.last.Step = 2048, 15*ms
+			if test.last.Holds {
+				sweep.Knee = max(sweep.Knee, test.last.Rate)
+			}
+			sweep.Points = []truth.Point{{Streams: 2048, Step: 20 * ms, Rate: 90788, Late: ms, Holds: true}, test.last}
+			c := truth.Calibration{Sweeps: map[truth.Protocol]truth.Sweep{truth.HTTP: sweep}}
+			_, err := c.Save()
+			require.NoError(t, err)
+			var out, errs bytes.Buffer
+			require.Zero(t, run(context.Background(), []string{"-print", "-protocol=http"}, &out, &errs), errs.String())
+			require.Contains(t, out.String(), test.want)
+		})
+	}
 }
 
 func TestAnInterruptIsAnErrorOnOneLine(t *testing.T) {
