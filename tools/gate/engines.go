@@ -89,7 +89,8 @@ func narrower(filter string, engines []string) string {
 }
 
 // carryRemarks passes on what the inputs say about themselves and about the
-// engines that are compared.
+// engines that are compared. One that was left out is a doubt unless the filter
+// leaves it out as well.
 func (d *data) carryRemarks(report *Report) {
 	compared := d.engines()
 	for _, in := range d.inputs {
@@ -97,32 +98,43 @@ func (d *data) carryRemarks(report *Report) {
 			if introduction.MatchString(remark) || strings.HasPrefix(remark, results.CommandRemark) {
 				continue
 			}
-			if engine := in.engineOf(remark); engine == "" || slices.Contains(compared, engine) || !in.has(engine) && d.wanted(engine, in) {
-				report.warn("%s: %s", in.label, remark)
+			if out := leftOut.FindStringSubmatch(remark); out != nil {
+				if !d.wanted(out[1], in) {
+					continue
+				}
+			} else if engine := in.engineOf(remark); engine != "" && !slices.Contains(compared, engine) {
+				continue
 			}
+			report.warn("%s: %s", in.label, remark)
 		}
 	}
 }
 
 // introduction is the remark that says what an engine is. It and the command
 // are for people to look up; other remarks are doubts.
-var introduction = regexp.MustCompile(`^[a-z][a-z0-9_.]* is `)
+var introduction = regexp.MustCompile(`^([a-z][a-z0-9_.]*) is `)
 
-// A remark is about an engine where it begins with its name, and where it says
-// that the engine was left out.
+// A remark is about an engine where it begins with its name, or says that it
+// was left out.
 var (
 	aboutEngine = regexp.MustCompile(`^([a-z][a-z0-9_.]*): `)
 	leftOut     = regexp.MustCompile(`^left out: engine ([a-z][a-z0-9_.]*)`)
 )
 
 // engineOf is the engine that a remark is about; "" for one about the whole
-// run.
+// run. An engine has cells or is introduced, even if -bench then chose none of
+// its cells.
 func (in *input) engineOf(remark string) string {
-	if m := leftOut.FindStringSubmatch(remark); m != nil {
-		return m[1]
+	about := aboutEngine.FindStringSubmatch(remark)
+	if about == nil {
+		return ""
 	}
-	if m := aboutEngine.FindStringSubmatch(remark); m != nil && in.has(m[1]) {
-		return m[1]
+	introduced := slices.ContainsFunc(in.Remarks, func(r string) bool {
+		m := introduction.FindStringSubmatch(r)
+		return m != nil && m[1] == about[1]
+	})
+	if introduced || in.has(about[1]) {
+		return about[1]
 	}
 	return ""
 }
