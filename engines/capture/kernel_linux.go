@@ -35,6 +35,10 @@ func newKernelReader(c net.Conn) *kernelReader {
 	if !ok || !stampsOn() {
 		return nil
 	}
+	return stamped(tcp)
+}
+
+func stamped(tcp *net.TCPConn) *kernelReader {
 	raw, err := tcp.SyscallConn()
 	if err != nil || setStamps(raw) != nil {
 		return nil
@@ -55,6 +59,20 @@ func setStamps(raw syscall.RawConn) error {
 		return err
 	}
 	return failed
+}
+
+// read reads into p, which is not empty. No bytes and no error is the end.
+func (k *kernelReader) read(p []byte) (int, error) {
+	k.iov.Base = &p[0]
+	k.iov.SetLen(len(p))
+	if err := k.raw.Read(k.recv); err != nil {
+		return 0, err
+	}
+	k.iov.Base = nil
+	if k.errno != 0 {
+		return 0, os.NewSyscallError("recvmsg", k.errno)
+	}
+	return k.n, nil
 }
 
 // recvmsg reports whether the read is over: false asks the poller to wait.
@@ -94,17 +112,14 @@ func (c *Conn) readKernel(p []byte) (int, error) {
 		return 0, nil
 	}
 	k := c.kernel
-	k.iov.Base = &p[0]
-	k.iov.SetLen(len(p))
-	if err := k.raw.Read(k.recv); err != nil {
+	n, err := k.read(p)
+	if err != nil {
+		if _, ok := err.(*os.SyscallError); ok { // what the poller says is a net.Error already
+			err = &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+		}
 		return 0, err
 	}
-	k.iov.Base = nil
-	if k.errno != 0 {
-		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(),
-			Err: os.NewSyscallError("recvmsg", k.errno)}
-	}
-	if k.n == 0 {
+	if n == 0 {
 		return 0, io.EOF
 	}
 	now := time.Now()
@@ -127,21 +142,22 @@ func (c *Conn) readKernel(p []byte) (int, error) {
 		k.stamp = stamp
 	}
 	c.stamp(arrival, seen)
-	return k.n, nil
+	return n, nil
 }
 
 // stampsOn turns the kernel's receive timestamps on and reports whether they
 // come. The kernel enables them lazily for the whole host when the first
-// socket asks, so that the first packets of that socket go without; one socket
-// that asks is therefore kept open for the life of the process, and asked
-// until a stamp has come.
+// socket asks, and in the background, so that the first packets of that socket
+// go without; one socket that asks is therefore kept open for the life of the
+// process, and TCP, where nothing stands in for a stamp that is missing, asked
+// until one has come.
 var stampsOn = sync.OnceValue(func() bool {
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return false
 	}
 	raw, err := conn.SyscallConn()
-	if err != nil || setStamps(raw) != nil || !probe(conn) {
+	if err != nil || setStamps(raw) != nil || !probe() {
 		conn.Close()
 		return false
 	}
@@ -151,24 +167,35 @@ var stampsOn = sync.OnceValue(func() bool {
 
 var keepOpen *net.UDPConn
 
-// probe sends the socket datagrams of its own until one arrives stamped.
-func probe(conn *net.UDPConn) bool {
-	self := conn.LocalAddr().(*net.UDPAddr)
-	buf, oob := make([]byte, 1), make([]byte, 64)
-	for range 1000 {
-		if _, err := conn.WriteToUDP(buf, self); err != nil {
+// probe sends itself bytes until some arrive stamped.
+func probe() bool {
+	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return false
+	}
+	defer listener.Close()
+	from, err := net.DialTCP("tcp4", nil, listener.Addr().(*net.TCPAddr))
+	if err != nil {
+		return false
+	}
+	defer from.Close()
+	to, err := listener.AcceptTCP()
+	if err != nil {
+		return false
+	}
+	defer to.Close()
+	k := stamped(to)
+	for buf, tries := make([]byte, 1), 0; k != nil && tries < 1000; tries++ {
+		if _, err := from.Write(buf); err != nil || to.SetReadDeadline(time.Now().Add(time.Second)) != nil {
 			return false
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		if _, err := k.read(buf); err != nil {
 			return false
 		}
-		_, n, _, _, err := conn.ReadMsgUDP(buf, oob)
-		if err != nil {
-			return false
-		}
-		if n > 0 {
+		if _, ok := k.kernelTime(); ok {
 			return true
 		}
+		time.Sleep(10 * time.Microsecond) // the kernel is at it
 	}
 	return false
 }
