@@ -23,6 +23,7 @@ type Outcome struct {
 	Samples []Sample        // of the requests that were sent, in order of the plan
 	Delays  []time.Duration // of the client, chunk by chunk, sorted; nil without kernel stamps
 	Chunks  int
+	Late    int              // of them, those with an event that came well before their arrival
 	Reads   Reads            // how the bytes came, for the audits
 	Server  engines.Counters // what the engine's own counters grew by; nil: it has none
 	Canary  *Canary          // the same client's numbers against known ones; nil: there was none
@@ -116,6 +117,7 @@ func counted(replies [][]string) []string {
 // observe takes from a capture what no sample holds.
 func (o *Outcome) observe(c *capture.Capture) {
 	o.Chunks += len(c.Chunks)
+	o.Late += c.Late
 	o.Reads.add(c)
 	if c.Stamp != capture.Kernel {
 		return

@@ -40,3 +40,14 @@ func TestEventsOfOneReadAreCoalesced(t *testing.T) {
 		})
 	}
 }
+
+func TestLateChunksAreCountedOverTheRun(t *testing.T) {
+	p := mustPlan(Shape{Load: Load{Waves: true}, Concurrency: 1, Requests: 3, OutputTokens: 1})
+	run := &Run{Plan: p, Sent: []bool{true, true, false}}
+	for range p.Requests {
+		run.Captures = append(run.Captures, &capture.Capture{Late: 2, Chunks: make([]capture.Chunk, 3)})
+	}
+	out := Decode(run, "e", &fake{}, fakeInfo)
+	require.Equal(t, 4, out.Late)
+	require.EqualValues(t, 4, out.Evidence()["late-chunks"])
+}

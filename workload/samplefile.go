@@ -64,6 +64,7 @@ func (o *Outcome) Evidence() map[string]float64 {
 	e := map[string]float64{
 		"chunks":       float64(o.Chunks),
 		"block-chunks": float64(o.Reads.Blocks),
+		"late-chunks":  float64(o.Late),
 	}
 	if w := o.Witness; w != (Witness{}) {
 		e["gc-cycles"] = float64(w.GCCycles)

@@ -16,6 +16,7 @@ const (
 	minFull        = 0.90                  // share of the window with all slots in flight: below it the concurrency of the name was not run
 	maxStolen      = 0.01                  // time taken from the machine or the process: beyond it late stamps are not the engine's
 	maxOpenLag     = 0.05                  // dispatch lag p99 as a share of TTFT: it is inside open-loop latencies
+	maxLate        = 0.05                  // share of chunks that hide when an event came: as of coalesced events
 	maxUserError   = 0.10                  // of the median gap: what user stamps may err by
 	maxCanaryError = 0.01                  // of the truth
 	chunkCost      = 10 * time.Microsecond // a chunk's CPU time at the most; streams of one decode step queue behind each other
@@ -136,6 +137,10 @@ func suspect(m Summary, outcomes []Outcome) (reasons []string) {
 		}
 		if rate := chunkRate(o); o.Knee > 0 && rate > o.Knee {
 			say("%.0f chunks a second came, and this machine's client was calibrated for %.0f (make calibrate)", rate, o.Knee)
+		}
+		if share := float64(o.Late) / float64(max(o.Chunks, 1)); share > maxLate {
+			say("%d of %d chunks (%.1f %%) hold events that came more than %v before the arrival that is known of them: the path cuts the stream inside of its HTTP chunks, so TTFT and gaps are later than the engine's",
+				o.Late, o.Chunks, 100*share, capture.Apart)
 		}
 		if late, ok := userStampError(o); ok {
 			say("arrivals are the program's own times (stamp=user), which may be up to %v late with %d streams", late, o.Plan.Concurrency)

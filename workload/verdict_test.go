@@ -61,6 +61,8 @@ func TestVerdicts(t *testing.T) {
 		// 4 chunks in the 119 ms from the first send to the last token: 33.6 a second.
 		{"beyond the knee", func(o *Outcome) { o.Chunks, o.Knee = 4, 33 }, Suspect, "34 chunks a second came, and this machine's client was calibrated for 33"},
 		{"below the knee", func(o *Outcome) { o.Chunks, o.Knee = 4, 34 }, Valid, ""},
+		{"events that waited for the end of their chunk", func(o *Outcome) { o.Chunks, o.Late = 100, 6 }, Suspect, "6 of 100 chunks (6.0 %) hold events that came more than 1ms before the arrival"},
+		{"few of them", func(o *Outcome) { o.Chunks, o.Late = 100, 5 }, Valid, ""},
 		{"user stamps where streams queue", func(o *Outcome) {
 			// 512 streams of 10 µs: 5.12 ms beside gaps of 10 ms.
 			for i := range o.Samples {

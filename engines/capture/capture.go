@@ -71,6 +71,7 @@ type Capture struct {
 	Data     []byte
 	Trailer  Trailer
 	Stamp    Stamp
+	Late     int   // chunks that hold an event which came more than [Apart] before their arrival
 	Err      error // what ended the transport early, an *engines.Error; nil for a stream that ended by itself
 
 	progress atomic.Int64
@@ -99,7 +100,7 @@ func (c *Capture) Progress() time.Duration { return time.Duration(c.progress.Loa
 func (c *Capture) Reset() {
 	c.Intended, c.Send, c.Done, c.Connect = 0, 0, 0, 0
 	c.Head, c.Trailer, c.Stamp, c.Err = Head{}, Trailer{}, User, nil
-	c.Chunks, c.Data = c.Chunks[:0], c.Data[:0]
+	c.Chunks, c.Data, c.Late = c.Chunks[:0], c.Data[:0], 0
 	c.progress.Store(0)
 }
 

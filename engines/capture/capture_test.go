@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -35,7 +36,7 @@ func TestCapturesOfOneBlockDoNotTouchEachOther(t *testing.T) {
 func TestResetKeepsTheMemoryAndNothingElse(t *testing.T) {
 	c := capture.New(1, 100, 10)[0]
 	c.Append([]byte("x"), 1, 1)
-	c.Send, c.Done, c.Err, c.Stamp = 5, 9, io.EOF, capture.Kernel
+	c.Send, c.Done, c.Err, c.Stamp, c.Late = 5, 9, io.EOF, capture.Kernel, 1
 	c.Progressed(7)
 	before := cap(c.Data)
 	c.Reset()
@@ -44,6 +45,7 @@ func TestResetKeepsTheMemoryAndNothingElse(t *testing.T) {
 	require.Zero(t, c.Send)
 	require.Zero(t, c.Done)
 	require.Zero(t, c.Progress())
+	require.Zero(t, c.Late)
 	require.NoError(t, c.Err)
 	require.Equal(t, capture.User, c.Stamp)
 	require.Equal(t, before, cap(c.Data))
@@ -79,6 +81,40 @@ func TestUserStampsAreThoseOfTheWholeCapture(t *testing.T) {
 	old.UserStamps()
 	require.Equal(t, capture.Head{Arrival: 100}, old.Head, "when it was seen is not known")
 	require.Zero(t, old.Trailer)
+}
+
+func TestRecentIsWhatCameTogether(t *testing.T) {
+	const us = time.Microsecond
+	for name, test := range map[string]struct {
+		waits []time.Duration // before a write of 10 bytes each
+		want  int
+	}{
+		"one":                 {[]time.Duration{0}, 10},
+		"far apart":           {[]time.Duration{0, 20000 * us, 20000 * us}, 10},
+		"together":            {[]time.Duration{0, 20000 * us, 300 * us, 300 * us}, 30},
+		"at the bound":        {[]time.Duration{0, 1000 * us}, 20},
+		"beyond it":           {[]time.Duration{0, 1001 * us}, 10},
+		"in small steps":      {[]time.Duration{0, 900 * us, 900 * us, 900 * us, 900 * us}, 20},
+		"in very small steps": {[]time.Duration{0, 400 * us, 400 * us, 400 * us, 400 * us, 400 * us, 400 * us}, 40}, // two more than within the bound
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := net.Pipe()
+				defer client.Close()
+				go func() {
+					defer server.Close()
+					for _, wait := range test.waits {
+						time.Sleep(wait)
+						server.Write(make([]byte, 10))
+					}
+				}()
+				conn := capture.Wrap(client)
+				_, err := io.Copy(io.Discard, conn)
+				require.NoError(t, err)
+				require.Equal(t, test.want, conn.Recent())
+			})
+		})
+	}
 }
 
 // fill reads n bytes a chunk into a capture until it is full or holds most of

@@ -141,7 +141,7 @@ func (c *Conn) readKernel(p []byte) (int, error) {
 		}
 		k.stamp = stamp
 	}
-	c.stamp(arrival, seen)
+	c.stamp(n, arrival, seen)
 	return n, nil
 }
 

@@ -7,8 +7,9 @@ import (
 )
 
 // minRoom is the least space offered to a read: the size of the buffer that
-// net/http reads through, so that all that is buffered there fits into one
-// chunk.
+// net/http reads through, so that what one read of the connection brings fits
+// into one chunk. A chunk may hold several such reads all the same: those that
+// net/http makes until a begun chunk of HTTP ends (see [Capture.Late]).
 const minRoom = 8 << 10
 
 // leastSpare is what captures may grow by however little is spared for them: a

@@ -122,8 +122,11 @@ func (s *Slot) read(ctx context.Context, resp *http.Response, into *capture.Capt
 			into.Commit(n, arrival, seen)
 			// A line with data brings an event on. A byte alone does not, or a
 			// server that trickles would never be idle.
-			if body.next(room[:n]) >= 0 {
+			if end := body.next(room[:n]); end >= 0 {
 				into.Progressed(seen)
+				if late(n, end, conn.Recent()) {
+					into.Late++
+				}
 			}
 		}
 		switch {
@@ -141,6 +144,24 @@ func (s *Slot) read(ctx context.Context, resp *http.Response, into *capture.Capt
 		}
 		return s.unread(engines.Transport(ctx, err, true))
 	}
+}
+
+// late reports whether a chunk of n bytes, in which the first line with data
+// ends at end, holds an event that came well before the chunk's arrival.
+//
+// A read of the body is not one of the connection: once a chunk of HTTP has
+// begun, net/http waits for its end, and hands out what came before together
+// with it. Where servers end their chunks with their events, that is nothing. A
+// path that cuts the stream anew, or a server that announces chunks larger than
+// its events, delays what is complete, and no stamp tells.
+//
+// It goes by bytes: those that came recently end the chunk, and an event that
+// ended before them is older. recent counts the framing too, HTTP's and that of
+// TLS, so that an event is not found behind which fewer bytes came in time than
+// recent has of framing. Over TLS a record that took long is found, though
+// nobody can read its events before it is whole.
+func late(n, end, recent int) bool {
+	return end+1 < n-recent // one more, for the blank line behind it
 }
 
 // unread is the error of a reply that was not read to its end.
