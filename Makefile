@@ -126,10 +126,10 @@ tokenizers: ## build the tokenizer library from its module's source, with cargo
 
 .PHONY: servers servers-stop
 servers: ## start a real vLLM and a real Triton on this machine (7 GB, no GPU)
-	go run ./tools/servers install vllm triton
-	go run ./tools/servers start vllm triton
+	go tool servers install vllm triton
+	go tool servers start vllm triton
 servers-stop: ## stop what make servers started
-	go run ./tools/servers stop
+	go tool servers stop
 
 .PHONY: fmt vet race fuzz soak bench-client calibrate proto
 fmt: ## fail if a file is not formatted
