@@ -96,22 +96,27 @@ func blockBuffering(_ Summary, good []Sample, outcomes []Outcome) string {
 // prefixCache finds prompts that were answered from a cache, by what replies
 // say and by the engine's own counters.
 func prefixCache(_ Summary, _ []Sample, outcomes []Outcome) string {
-	var hits, queries float64
-	for _, o := range outcomes {
-		hits, queries = hits+o.Server[engines.PrefixHits], queries+o.Server[engines.PrefixQueries]
-	}
-	source := "its own counters"
-	if queries == 0 {
-		source = "its replies"
-		for _, o := range outcomes {
-			cached, prompt := cachedTokens(o.Samples)
-			hits, queries = hits+float64(cached), queries+float64(prompt)
-		}
-	}
+	hits, queries, source := prefixHits(outcomes...)
 	if hits == 0 || queries == 0 {
 		return ""
 	}
 	return fmt.Sprintf("prefix cache: %.1f %% of prompt tokens were answered from the engine's cache, by %s, so TTFT is that of prompts it had seen", 100*hits/queries, source)
+}
+
+// prefixHits is how many of the prompt tokens came from the engine's prefix
+// cache, and who says so.
+func prefixHits(outcomes ...Outcome) (hits, queries float64, source string) {
+	for _, o := range outcomes {
+		hits, queries = hits+o.Server[engines.PrefixHits], queries+o.Server[engines.PrefixQueries]
+	}
+	if queries > 0 {
+		return hits, queries, "its own counters"
+	}
+	for _, o := range outcomes {
+		cached, prompt := cachedTokens(o.Samples)
+		hits, queries = hits+float64(cached), queries+float64(prompt)
+	}
+	return hits, queries, "its replies"
 }
 
 // serverTTFT compares the client's TTFT with the engine's own. What lies

@@ -119,8 +119,8 @@ func suspect(m Summary, outcomes []Outcome) (reasons []string) {
 		if share, ok := Fullness(o.Samples, o.Plan.Concurrency); ok && share < minFull && !o.Plan.Load.Open() && !o.Plan.Load.Waves {
 			say("the %d slots were in flight for %.0f %% of their time only, while there was more to send", o.Plan.Concurrency, 100*share)
 		}
-		if cached, prompt := cachedTokens(o.Samples); cached > 0 {
-			say("%d of %d prompt tokens came from the engine's prefix cache", cached, prompt)
+		if hits, queries, source := prefixHits(o); hits > 0 {
+			say("%.0f of %.0f prompt tokens came from the engine's prefix cache, by %s", hits, queries, source)
 		}
 		if o.Witness.Steal > maxStolen {
 			say("%.1f %% of the machine's time was stolen by its host", 100*o.Witness.Steal)

@@ -46,6 +46,12 @@ func TestVerdicts(t *testing.T) {
 			o.Samples[0].CachedLen, o.Samples[0].PromptLen = ptr(16), 20
 			o.Samples[1].CachedLen, o.Samples[1].PromptLen = ptr(0), 20
 		}, Suspect, "16 of 40 prompt tokens came from the engine's prefix cache"},
+		{"cached prompts that only the engine's counters tell of", func(o *Outcome) {
+			o.Server = engines.Counters{engines.PrefixHits: 39, engines.PrefixQueries: 40}
+		}, Suspect, "39 of 40 prompt tokens came from the engine's prefix cache, by its own counters"},
+		{"counters that tell of none", func(o *Outcome) {
+			o.Server = engines.Counters{engines.PrefixHits: 0, engines.PrefixQueries: 40}
+		}, Valid, ""},
 		{"a stolen machine", func(o *Outcome) { o.Witness.Steal = 0.02 }, Suspect, "2.0 % of the machine's time was stolen"},
 		{"a throttled client", func(o *Outcome) { o.Witness.Throttled = 50 * time.Millisecond }, Suspect, "throttled for 50ms"},
 		{"a client that adds to known times", func(o *Outcome) {
