@@ -69,7 +69,7 @@ func (o *Outcome) Evidence() map[string]float64 {
 	if w := o.Witness; w != (Witness{}) {
 		e["gc-cycles"] = float64(w.GCCycles)
 		e["gc-pause-ms"] = ms(float64(w.GCPause))
-		e["client-cpu-s"] = w.CPU.Seconds()
+		e["client-cpu-s"], e["client-allocs"] = w.CPU.Seconds(), float64(w.Allocs)
 		e["steal-%"] = 100 * w.Steal
 		e["throttled-ms"] = ms(float64(w.Throttled))
 		e["involuntary-switches"] = float64(w.Involuntary)

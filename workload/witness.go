@@ -11,6 +11,7 @@ import (
 type Witness struct {
 	GCCycles    int           // collections that fell into the window
 	GCPause     time.Duration // their stop-the-world time
+	Allocs      int           // allocations of the process
 	CPU         time.Duration // user and system time of the process
 	Steal       float64       // share of the machine's time that the hypervisor took
 	Throttled   time.Duration // time that the container's CPU quota held the process
@@ -50,6 +51,7 @@ func (r *reading) until(end *reading) Witness {
 	w := Witness{
 		GCCycles:    int(end.gc.NumGC - r.gc.NumGC),
 		GCPause:     time.Duration(end.gc.PauseTotalNs - r.gc.PauseTotalNs),
+		Allocs:      int(end.gc.Mallocs - r.gc.Mallocs),
 		CPU:         end.cpu - r.cpu,
 		Throttled:   end.throttled - r.throttled,
 		Involuntary: end.involuntary - r.involuntary,

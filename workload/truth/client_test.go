@@ -46,7 +46,8 @@ func chunksOf(rec *fixtures.Recording) (n int) {
 // BenchmarkClient is what a chunk costs the client, beside bare loops that
 // receive the same replies over the same protocol in the same run: CPU time of
 // the process a chunk written, all of it, so of requests and connections'
-// upkeep too, and how many chunks fit into a second of it.
+// upkeep too, how many chunks fit into a second of it, and allocations, of ours
+// and the library's.
 //
 // The bare loop is a goroutine a connection; on Linux, where an epoll loop is
 // beside it, that one is what the kernel alone takes for a chunk. Of gRPC they
@@ -69,7 +70,7 @@ func BenchmarkClient(b *testing.B) {
 			}
 			var ours time.Duration
 			theirs := map[string]time.Duration{}
-			chunks := 0
+			chunks, allocs := 0, 0
 			var run *workload.Run
 			for b.Loop() {
 				for name, bare := range bares {
@@ -80,11 +81,13 @@ func BenchmarkClient(b *testing.B) {
 				}
 				run, _ = p.play(b)
 				ours += run.Witness.CPU
+				allocs += run.Witness.Allocs
 				chunks += chunksOf(p.Recording)
 			}
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(us(ours)/float64(chunks), "cpu-us/chunk")
 			b.ReportMetric(float64(chunks)/ours.Seconds(), "chunks/cpu-s")
+			b.ReportMetric(float64(allocs)/float64(chunks), "allocs/chunk")
 			for name, spent := range theirs {
 				b.ReportMetric(us(spent)/float64(chunks), name+"-cpu-us/chunk")
 				b.ReportMetric(float64(ours)/float64(spent), "times-"+name)
