@@ -125,8 +125,8 @@ func TestWavesAndTheOpenLoopNameTheirCells(t *testing.T) {
 
 // The server is gone after the five requests of the first of three runs.
 func TestTheSamplesOfRunsBeforeOneThatCouldNotBeMadeAreKept(t *testing.T) {
-	server, log := counting(t)
-	handle := server.Config.Handler
+	behind, log := counting(t)
+	server := httptest.NewUnstartedServer(nil)
 	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		log.mu.Lock()
 		last := len(log.prompts["concurrency=1"]) == 4 && strings.Contains(r.Header.Get("X-Request-Id"), "/concurrency=1/")
@@ -135,8 +135,10 @@ func TestTheSamplesOfRunsBeforeOneThatCouldNotBeMadeAreKept(t *testing.T) {
 			w.Header().Set("Connection", "close")
 			server.Listener.Close()
 		}
-		handle.ServeHTTP(w, r)
+		behind.Config.Handler.ServeHTTP(w, r)
 	})
+	server.Start()
+	t.Cleanup(server.Close)
 	samples := filepath.Join(t.TempDir(), "samples")
 	stdout, stderr, code := invoke(t, "-engine=fake="+server.URL, "-concurrency=1", "-requests=4", "-output-tokens=3", "-test.benchtime=3x", "-samples="+samples)
 	require.Equal(t, 1, code, "%s%s", stdout, stderr)
