@@ -116,35 +116,42 @@ func suspect(m Summary, outcomes []Outcome) (reasons []string) {
 		say("requests were sent up to %.1f ms after their intended time (p99), which is inside a TTFT of %.1f ms: the client was late, or no slot was free", lag, ttft)
 	}
 	for _, o := range outcomes {
-		if share, ok := Fullness(o.Samples, o.Plan.Concurrency); ok && share < minFull && !o.Plan.Load.Open() && !o.Plan.Load.Waves {
-			say("the %d slots were in flight for %.0f %% of their time only, while there was more to send", o.Plan.Concurrency, 100*share)
-		}
-		if hits, queries, source := prefixHits(o); hits > 0 {
-			say("%.0f of %.0f prompt tokens came from the engine's prefix cache, by %s", hits, queries, source)
-		}
-		if o.Witness.Steal > maxStolen {
-			say("%.1f %% of the machine's time was stolen by its host", 100*o.Witness.Steal)
-		}
-		if o.Witness.Throttled > 0 && float64(o.Witness.Throttled) > maxStolen*float64(Span(o.Samples)) {
-			say("the client was throttled for %v by its CPU quota", o.Witness.Throttled)
-		}
-		if c := o.Canary; c != nil && c.Off() > maxCanaryError {
-			say("scripted streams through the same client read a TTFT of %.3f ms and a TPOT of %.3f ms where %.3f and %.3f ms are true",
-				ms(float64(c.TTFT+c.TTFTError)), ms(float64(c.TPOT+c.TPOTError)), ms(float64(c.TTFT)), ms(float64(c.TPOT)))
-		}
-		if c := o.Canary; c != nil && c.TokensError != 0 {
-			say("scripted streams through the same client read %d tokens where %d are true", c.Tokens+c.TokensError, c.Tokens)
-		}
-		if rate := chunkRate(o); o.Knee > 0 && rate > o.Knee {
-			say("%.0f chunks a second came, and this machine's client was calibrated for %.0f (make calibrate)", rate, o.Knee)
-		}
-		if share := float64(o.Late) / float64(max(o.Chunks, 1)); share > maxLate {
-			say("%d of %d chunks (%.1f %%) hold events that came more than %v before the arrival that is known of them: the path cuts the stream inside of its HTTP chunks, so TTFT and gaps are later than the engine's",
-				o.Late, o.Chunks, 100*share, capture.Apart)
-		}
-		if late, ok := userStampError(o); ok {
-			say("arrivals are the program's own times (stamp=user), which may be up to %v late with %d streams", late, o.Plan.Concurrency)
-		}
+		reasons = append(reasons, suspectRun(o)...)
+	}
+	return reasons
+}
+
+// suspectRun is what is to be said of one run, whatever the others are.
+func suspectRun(o Outcome) (reasons []string) {
+	say := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
+	if share, ok := Fullness(o.Samples, o.Plan.Concurrency); ok && share < minFull && !o.Plan.Load.Open() && !o.Plan.Load.Waves {
+		say("the %d slots were in flight for %.0f %% of their time only, while there was more to send", o.Plan.Concurrency, 100*share)
+	}
+	if hits, queries, source := prefixHits(o); hits > 0 {
+		say("%.0f of %.0f prompt tokens came from the engine's prefix cache, by %s", hits, queries, source)
+	}
+	if o.Witness.Steal > maxStolen {
+		say("%.1f %% of the machine's time was stolen by its host", 100*o.Witness.Steal)
+	}
+	if o.Witness.Throttled > 0 && float64(o.Witness.Throttled) > maxStolen*float64(Span(o.Samples)) {
+		say("the client was throttled for %v by its CPU quota", o.Witness.Throttled)
+	}
+	if c := o.Canary; c != nil && c.Off() > maxCanaryError {
+		say("scripted streams through the same client read a TTFT of %.3f ms and a TPOT of %.3f ms where %.3f and %.3f ms are true",
+			ms(float64(c.TTFT+c.TTFTError)), ms(float64(c.TPOT+c.TPOTError)), ms(float64(c.TTFT)), ms(float64(c.TPOT)))
+	}
+	if c := o.Canary; c != nil && c.TokensError != 0 {
+		say("scripted streams through the same client read %d tokens where %d are true", c.Tokens+c.TokensError, c.Tokens)
+	}
+	if rate := chunkRate(o); o.Knee > 0 && rate > o.Knee {
+		say("%.0f chunks a second came, and this machine's client was calibrated for %.0f (make calibrate)", rate, o.Knee)
+	}
+	if share := float64(o.Late) / float64(max(o.Chunks, 1)); share > maxLate {
+		say("%d of %d chunks (%.1f %%) hold events that came more than %v before the arrival that is known of them: the path cuts the stream inside of its HTTP chunks, so TTFT and gaps are later than the engine's",
+			o.Late, o.Chunks, 100*share, capture.Apart)
+	}
+	if late, ok := userStampError(o); ok {
+		say("arrivals are the program's own times (stamp=user), which may be up to %v late with %d streams", late, o.Plan.Concurrency)
 	}
 	return reasons
 }
@@ -187,13 +194,22 @@ func cachedTokens(samples []Sample) (cached, prompt int) {
 
 // userStampError estimates how late user stamps may be when the streams of a
 // decode step arrive at once and are read one after the other, and reports it
-// where that matters beside the median gap between tokens.
+// where that matters beside the median gap between tokens, or beside the median
+// TTFT of replies that have no gap.
 func userStampError(o Outcome) (late time.Duration, matters bool) {
-	var gaps []time.Duration
+	var gaps, ttfts []time.Duration
 	for i := range o.Samples {
-		if o.Samples[i].Stamp == capture.User.String() {
-			gaps = append(gaps, o.Samples[i].Gaps...)
+		s := &o.Samples[i]
+		if s.Stamp != capture.User.String() {
+			continue
 		}
+		gaps = append(gaps, s.Gaps...)
+		if ttft, ok := s.TTFT(); ok {
+			ttfts = append(ttfts, ttft)
+		}
+	}
+	if len(gaps) == 0 {
+		gaps = ttfts
 	}
 	gap, ok := Quantile(sorted(gaps), 0.5)
 	late = time.Duration(o.Plan.Concurrency) * chunkCost
