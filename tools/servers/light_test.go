@@ -34,7 +34,7 @@ func TestLightTriton(t *testing.T) {
 	require.NoError(t, err)
 	defer unlock()
 	ports := freePorts(t, 3)
-	s := lightServer(own, options{grpcPort: ports[0], httpPort: ports[1], metricsPort: ports[2], delay: time.Millisecond, blsInstances: 1})
+	s := lightServer(own, options{grpcPort: ports[0], httpPort: ports[1], metricsPort: ports[2], delay: time.Millisecond, burst: 1, blsInstances: 1})
 	t.Cleanup(func() { require.NoError(t, stop(dir, s.Name, io.Discard)) })
 	require.NoError(t, start(t.Context(), dir, s, t.Output()))
 	base := s.Endpoints[1] + "/v2/models/"

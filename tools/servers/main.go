@@ -29,6 +29,7 @@ type options struct {
 	python                                    string
 	vllmPort, grpcPort, httpPort, metricsPort int
 	delay                                     time.Duration
+	burst                                     int
 	blsInstances                              int
 	timeout                                   time.Duration
 }
@@ -116,6 +117,7 @@ func parse(command string, args []string) (options, []string, error) {
 		flags.IntVar(&o.metricsPort, "metrics-port", 8002, "")
 		flags.IntVar(&o.httpPort, "http-port", 8003, "")
 		flags.DurationVar(&o.delay, "delay", 5*time.Millisecond, "")
+		flags.IntVar(&o.burst, "burst", 1, "")
 		flags.IntVar(&o.blsInstances, "bls-instances", 4, "")
 		flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "")
 	}
@@ -153,8 +155,8 @@ func (o options) check(command string) error {
 			return fmt.Errorf("start: port %d is not in 1..65535", port)
 		}
 	}
-	if o.delay <= 0 || o.blsInstances < 1 || o.timeout <= 0 {
-		return errors.New("start: -delay, -bls-instances and -timeout must be above 0")
+	if o.delay <= 0 || o.burst < 1 || o.blsInstances < 1 || o.timeout <= 0 {
+		return errors.New("start: -delay, -burst, -bls-instances and -timeout must be above 0")
 	}
 	return nil
 }

@@ -52,11 +52,11 @@ func tritonServer(c cache, o options) server {
 func lightServer(c cache, o options) server {
 	label := fmt.Sprintf("toy generator behind Triton %s: it serves the protocol, it is no engine", tritonVersion)
 	s := tritonProcess(c, o, "light", label, lightModels)
-	s.Variant = fmt.Sprintf("-delay=%s -bls-instances=%d", o.delay, o.blsInstances)
+	s.Variant = fmt.Sprintf("-delay=%s -burst=%d -bls-instances=%d", o.delay, o.burst, o.blsInstances)
 	s.Prepare = func() error {
 		return writeRepository(c.repository(s.Name), "light", repositoryParams{
 			Label: label, MaxSeqs: maxSeqs, MaxSeqLen: maxModelLen,
-			DelayMS: strconv.FormatFloat(o.delay.Seconds()*1000, 'f', -1, 64), TextInstances: textInstances, BLSInstances: o.blsInstances,
+			DelayMS: strconv.FormatFloat(o.delay.Seconds()*1000, 'f', -1, 64), Burst: o.burst, TextInstances: textInstances, BLSInstances: o.blsInstances,
 		})
 	}
 	return s
@@ -101,6 +101,7 @@ type repositoryParams struct {
 	MaxSeqs       int    // requests that run at once; also max_batch_size
 	MaxSeqLen     int    // prompt and output together, in tokens
 	DelayMS       string // light: the time of one step
+	Burst         int    // light: tokens a step
 	TextInstances int    // light: of preprocessing and of postprocessing
 	BLSInstances  int    // light
 }

@@ -13,7 +13,7 @@ import (
 )
 
 var params = repositoryParams{
-	Label: "a label", MaxSeqs: 128, MaxSeqLen: 4096, DelayMS: "2.5", TextInstances: 2, BLSInstances: 4,
+	Label: "a label", MaxSeqs: 128, MaxSeqLen: 4096, DelayMS: "2.5", Burst: 1, TextInstances: 2, BLSInstances: 4,
 }
 
 func TestRepositoriesAreComplete(t *testing.T) {

@@ -19,7 +19,8 @@ Flags of install and start:
   -python=PATH          a Python 3.11 or 3.12 to install with (default: found)
 Flags of start:
   -vllm-port=8000       -grpc-port=8001  -metrics-port=8002  -http-port=8003
-  -delay=5ms            light: time from token to token
+  -delay=5ms            light: time from step to step
+  -burst=1              light: tokens that a reply gets in a step
   -bls-instances=4      light: requests that tensorrt_llm_bls takes at once
   -timeout=5m           how long to wait until a server answers
 

@@ -1,5 +1,5 @@
-"""A toy generator: one scheduler thread that gives every running request a token
-a step, as an engine with continuous batching does. It computes nothing; the ids
+"""A toy generator: one scheduler thread that gives every running request a token,
+or several, a step, as an engine with continuous batching does. It computes nothing; the ids
 are pseudo-random and depend on the prompt and the seed only.
 
 A prompt whose first id is COMMAND asks for a fault. The second id says which,
@@ -78,14 +78,16 @@ class _Running:
 class Generator:
     """Runs requests; submit is safe from any thread.
 
-    delay is the time of one step in seconds, slots how many requests run at
-    once; the rest wait in the order in which they came.
+    delay is the time of one step in seconds, burst the tokens that a request
+    gets in it, slots how many requests run at once; the rest wait in the order in
+    which they came.
     """
 
     CANCEL_CHECK_SECONDS = 0.1  # cancellation_check_period_ms of TRT-LLM
 
-    def __init__(self, delay, slots):
+    def __init__(self, delay, burst, slots):
         self._delay = delay
+        self._burst = burst
         self._slots = slots
         self._waiting = []
         self._running = []
@@ -157,7 +159,7 @@ class Generator:
             return
         last = k if kind == SHORT else r.generation.max_tokens
         ids, ended = [], False
-        while len(ids) < (max(1, k) if kind == BURST else 1) and r.sent < last and not ended:
+        while len(ids) < (max(1, k) if kind == BURST else self._burst) and r.sent < last and not ended:
             token, ended = self._next(r)
             ids.append(token)
             r.sent += 1

@@ -12,8 +12,9 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"])["parameters"]
         delay_ms = float(parameters["delay_ms"]["string_value"])
         self._max_tokens = int(parameters["max_seq_len"]["string_value"])
+        burst = int(parameters["burst"]["string_value"])
         slots = int(parameters["max_num_seqs"]["string_value"])
-        self._generator = toy.Generator(delay_ms / 1000, slots)
+        self._generator = toy.Generator(delay_ms / 1000, burst, slots)
 
     def execute(self, requests):
         for request in requests:

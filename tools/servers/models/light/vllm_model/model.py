@@ -14,7 +14,8 @@ class TritonPythonModel:
         parameters = json.loads(args["model_config"])["parameters"]
         self._max_tokens = int(parameters["max_seq_len"]["string_value"])
         delay_ms = float(parameters["delay_ms"]["string_value"])
-        self._generator = toy.Generator(delay_ms / 1000, int(parameters["max_num_seqs"]["string_value"]))
+        burst = int(parameters["burst"]["string_value"])
+        self._generator = toy.Generator(delay_ms / 1000, burst, int(parameters["max_num_seqs"]["string_value"]))
 
     def execute(self, requests):
         for request in requests:
