@@ -7,13 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
 	"enginebench/fixtures/replay"
+	"enginebench/tools/internal/exits"
 	"enginebench/workload/truth"
 )
 
@@ -36,24 +36,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ENGINEBENCH_CACHE", filepath.Join(env.WorkDir, "cache"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits.Command()},
 	})
-}
-
-// exits runs a command and holds its exit code against the first argument.
-func exits(ts *testscript.TestScript, _ bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	var exit interface{ ExitCode() int }
-	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else if err != nil {
-		ts.Fatalf("%s: %v", args[1], err)
-	}
-	if got != want {
-		ts.Fatalf("%v exits with %d, want %d\n%s%s", args[1:], got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
-	}
 }
 
 // A step of a nanosecond is one that no client keeps.

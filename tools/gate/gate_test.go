@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"enginebench/tools/internal/exits"
 	"enginebench/workload"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -32,27 +33,9 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"bench": benchCommand,
-			"exits": exitsCommand,
+			"exits": exits.Command("gate"),
 		},
 	})
-}
-
-// exitsCommand runs gate and holds its exit code against the first argument.
-func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec("gate", args[1:]...)
-	got := 0
-	if err != nil {
-		exit, ok := err.(interface{ ExitCode() int })
-		if !ok {
-			ts.Fatalf("gate: %v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("gate exits with %d, want %d\n%s%s", got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
-	}
 }
 
 // benchCommand writes what a run prints:

@@ -19,6 +19,7 @@ import (
 	"enginebench/fixtures"
 	"enginebench/fixtures/replay"
 	"enginebench/fixtures/script"
+	"enginebench/tools/internal/exits"
 	"enginebench/tools/internal/results"
 	"enginebench/workload"
 )
@@ -46,23 +47,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("BREAKS", breaks)
 			return os.CopyFS(env.WorkDir, os.DirFS(made))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits.Command("recompute")},
 	})
-}
-
-// exits runs recompute and holds its exit code against the first argument.
-func exits(ts *testscript.TestScript, _ bool, args []string) {
-	got := 0
-	if err := ts.Exec("recompute", args[1:]...); err != nil {
-		exit, ok := err.(interface{ ExitCode() int })
-		if !ok {
-			ts.Fatalf("recompute: %v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if want := int(args[0][0] - '0'); got != want {
-		ts.Fatalf("recompute exits with %d, want %d\n%s%s", got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
-	}
 }
 
 // recompute runs the command in this process.

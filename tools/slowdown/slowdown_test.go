@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 
 	"enginebench/fixtures"
 	"enginebench/fixtures/script"
+	"enginebench/tools/internal/exits"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"slowdown": main}) }
@@ -21,7 +20,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: func(env *testscript.Env) error { return record(filepath.Join(env.WorkDir, "recordings")) },
-		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "ttft": ttft},
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"exits": exits.Command(), "ttft": ttft},
 	})
 }
 
@@ -56,22 +55,6 @@ func ttft(ts *testscript.TestScript, _ bool, args []string) {
 		return
 	}
 	ts.Fatalf("%s holds no recording of %s", args[0], args[1])
-}
-
-// exits runs a command and holds its exit code against the first argument.
-func exits(ts *testscript.TestScript, _ bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	var exit interface{ ExitCode() int }
-	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else if err != nil {
-		ts.Fatalf("%s: %v", args[1], err)
-	}
-	if got != want {
-		ts.Fatalf("%v exits with %d, want %d\n%s%s", args[1:], got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
-	}
 }
 
 // What usage texts call go tool must be one, here and elsewhere in tools: go run
