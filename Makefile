@@ -72,7 +72,8 @@ endef
 
 # $(call report,RUN.txt,DIRECTORY,flags) reports a run with the samples beside
 # it. What can't be reported does not cost the report that is there, and no
-# plot of an earlier one stays.
+# plot of an earlier one stays. It is tried first and not moved into place, as a
+# report names the command that wrote it.
 define report
 	set -- $(3) '$(1)'
 	[ ! -d '$(basename $(1)).samples' ] || set -- -samples='$(basename $(1)).samples' "$$@"

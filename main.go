@@ -23,8 +23,8 @@ import (
 // not return. It owns the flags, the lines before the results, the replay
 // child, and the exit code: 1 if a cell failed or none was measured, which
 // package testing forgets from the second -count on, 2 if nothing was measured
-// because of what was asked for or results could not be written, and 130 if it was interrupted, so that what
-// repeats it ends too.
+// because of what was asked for or results could not be written, and 130 if it
+// was interrupted, so that what repeats it ends too.
 //
 // Without -bench it runs the tests alone and asks no engine anything. With it,
 // and without -benchtime, a cell is one load run (-benchtime=1x), and without

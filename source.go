@@ -16,6 +16,7 @@ import (
 	"enginebench/engines/catalog"
 	"enginebench/fixtures"
 	"enginebench/workload"
+	"enginebench/workload/line"
 )
 
 // Source says which engines are measured when no flag does. The zero value is
@@ -110,18 +111,9 @@ func (s *session) findTargets(ctx context.Context, source Source) error {
 		}
 	}
 	if len(s.targets) == 0 {
-		return fmt.Errorf("no engine answered: start one (make servers starts a vLLM and a Triton here), or name one with -engine=name=url; %w", oneLine(failed))
+		return fmt.Errorf("no engine answered: start one (make servers starts a vLLM and a Triton here), or name one with -engine=name=url; %w", line.Join(failed))
 	}
 	return nil
-}
-
-// oneLine is several failures in one, whose texts stand side by side.
-func oneLine(failed []error) error {
-	all, format := make([]any, len(failed)), make([]string, len(failed))
-	for i, err := range failed {
-		all[i], format[i] = err, "%w"
-	}
-	return fmt.Errorf(strings.Join(format, "; "), all...)
 }
 
 func uniqueNames(specs []string) error {

@@ -36,12 +36,12 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"enginebench/fixtures/replay"
 	"enginebench/fixtures/script"
 	"enginebench/workload"
+	"enginebench/workload/line"
 	"enginebench/workload/truth"
 )
 
@@ -140,7 +140,7 @@ func (o options) print(stdout io.Writer) error {
 		}
 		fmt.Fprintf(stdout, "%s, found %s\n", knee(p, sweep), sweep.When.Format(time.DateOnly))
 	}
-	return oneLine(missing)
+	return line.Join(missing)
 }
 
 // calibrate measures and keeps what it found, protocol by protocol.
@@ -169,15 +169,7 @@ func (o options) calibrate(ctx context.Context, stdout, stderr io.Writer) error 
 		}
 		fmt.Fprintf(stdout, "%s, kept in %s\n", knee(p, s), path)
 	}
-	return oneLine(failed)
-}
-
-// oneLine is errors in one, on one line; nil where there are none.
-func oneLine(all []error) error {
-	if len(all) == 0 {
-		return nil
-	}
-	return errors.New(strings.ReplaceAll(errors.Join(all...).Error(), "\n", "; "))
+	return line.Join(failed)
 }
 
 // load is one of a sweep.

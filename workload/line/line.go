@@ -76,6 +76,19 @@ func Failure(j workload.Judgement) string {
 // output.
 func Flat(s string) string { return strings.Join(strings.Fields(s), " ") }
 
+// Join is several errors in one, whose texts stand side by side and not, as
+// those of [errors.Join], on a line each; nil where there are none.
+func Join(all []error) error {
+	if len(all) == 0 {
+		return nil
+	}
+	errs, format := make([]any, len(all)), make([]string, len(all))
+	for i, err := range all {
+		errs[i], format[i] = err, "%w"
+	}
+	return fmt.Errorf(strings.Join(format, "; "), errs...)
+}
+
 var plain = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
 
 // Quote quotes an argument for a POSIX shell, where it needs that.

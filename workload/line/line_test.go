@@ -1,6 +1,7 @@
 package line_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -118,4 +119,13 @@ func TestQuoteIsForAShell(t *testing.T) {
 	for arg, want := range map[string]string{"a=b": "a=b", "A10G 24GB": "'A10G 24GB'", "it's": `'it'\''s'`, "$(rm)": "'$(rm)'", "": "''"} {
 		require.Equal(t, want, line.Quote(arg))
 	}
+}
+
+func TestJoinedErrorsStandOnOneLineAndAreFound(t *testing.T) {
+	one, two := errors.New("one"), errors.New("two: 100%s")
+	joined := line.Join([]error{one, two})
+	require.EqualError(t, joined, "one; two: 100%s")
+	require.ErrorIs(t, joined, one)
+	require.ErrorIs(t, joined, two)
+	require.NoError(t, line.Join(nil))
 }
